@@ -1,0 +1,23 @@
+"""Settings of an agent."""
+
+from pathlib import Path
+
+from msgspec import Struct
+
+
+class Settings(Struct, frozen=True, kw_only=True):
+    agent_dir: Path
+    """Identity, journals and data live below it."""
+    agent_slots: int = 20
+    """Transfers at once."""
+    agent_uploads: int = 4
+    """Parts in flight to the store, over all transfers; more was slower."""
+    agent_listen: str = "0.0.0.0:0"
+    """libtorrent's listen_interfaces."""
+    metrics_port: int | None = None
+    time_scale: float = 1.0
+    log_format: str = "json"
+    log_level: str = "info"
+
+    def wait(self, seconds: float) -> float:
+        return seconds / self.time_scale

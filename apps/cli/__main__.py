@@ -1,0 +1,4 @@
+"""The `seedlift` command."""
+
+def main() -> None:
+    print("soon")

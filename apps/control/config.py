@@ -1,0 +1,75 @@
+"""Settings of the control plane, for both its processes (api and work)."""
+
+from functools import cached_property
+from pathlib import Path
+
+from msgspec import Struct
+
+
+class Settings(Struct, frozen=True, kw_only=True, dict=True):
+    # Postgres: three roles. `api` is bound by row-level security, `work` sees every organisation, `owner` migrates.
+    database_url: str
+    work_database_url: str
+    owner_database_url: str | None = None
+
+    # The bus. The keys file holds the seeds of operator, system, fleet and app accounts.
+    nats_url: str
+    nats_keys_file: Path
+    ca_cert_file: Path
+    ca_key_file: Path
+    control_cert_file: Path
+    control_key_file: Path
+
+    # The store.
+    store_url: str
+    store_public_url: str
+    store_access_key: str
+    store_secret_key: str
+    store_bucket: str = "seedlift"
+    store_region: str = "us-east-1"
+
+    # Listeners.
+    host: str = "127.0.0.1"
+    port: int = 8000
+    public_url: str = "http://127.0.0.1:8000"
+    fleet_host: str = "127.0.0.1"
+    fleet_port: int = 8001
+    fleet_url: str = "https://127.0.0.1:8001"
+    fleet_nats_url: str | None = None
+    """As agents see the bus, where that differs from `nats_url`."""
+    fleet_cert_file: Path
+    fleet_key_file: Path
+    metrics_port: int | None = None
+    """The work process' own /metrics, on loopback."""
+    metrics_token: str | None = None
+    """Lets a scraper that is not on loopback read the api's /metrics."""
+
+    secret_file: Path
+    """32 random bytes or more: JWTs and CSRF tokens hang on it."""
+    trust_domain: str = "seedlift"
+    pool: str = "default"
+    pool_allow: str = ""
+    """`<pool>=<cidr>,<cidr>;<pool>=…`: refused address ranges that a pool's agents may talk to."""
+
+    # Waits, in seconds; all are divided by `time_scale`.
+    time_scale: float = 1.0
+    lease_s: float = 20
+    offer_again_s: float = 30
+    sync_s: float = 1.5
+    tick_s: float = 5
+    grant_s: float = 900
+
+    log_format: str = "json"
+    log_level: str = "info"
+    web_dir: Path | None = None
+
+    @cached_property
+    def secret(self) -> bytes:
+        return self.secret_file.read_bytes()
+
+    @property
+    def secure_cookies(self) -> bool:
+        return self.public_url.startswith("https://")
+
+    def wait(self, seconds: float) -> float:
+        return seconds / self.time_scale

@@ -1,0 +1,1 @@
+"""Words both sides share: ids, states, messages, subjects, magnets, bencode. No I/O."""

@@ -1,0 +1,267 @@
+"""What the control plane and its agents say to each other: every message of the fleet listener and of the bus.
+
+Agent to control plane, over mTLS HTTP: `Enrol`, `Claim`, `Sync`, `WantGrants`, and an info dict as plain bytes.
+Control plane to agent, over the bus: `Offer`, and empty nudges.
+Inside the control plane, over the bus: `JobEvent` (durable) and `Progress` (newest wins).
+"""
+
+from datetime import datetime
+from typing import Literal
+
+from msgspec import Struct
+
+from wire.ids import AgentId, BootId, ClaimId, JobId, TransferId
+from wire.states import Intent, JobState, Phase
+
+
+class Enrol(Struct, frozen=True, forbid_unknown_fields=True):
+    """`POST /fleet/enrol`, the only fleet route that needs no client certificate."""
+
+    secret: str
+    csr_pem: str
+    nats_user: str
+    """The agent's public nkey (U…); its seed never leaves the agent."""
+    name: str
+    version: str
+
+
+class Enrolled(Struct, frozen=True):
+    agent: AgentId
+    pool: str
+    certificate_pem: str
+    ca_pem: str
+
+
+class BusCredentials(Struct, frozen=True):
+    """`POST /fleet/credentials`: a user JWT for the bus, asked for before every connection."""
+
+    jwt: str
+    expires_at: datetime
+
+
+class Offer(Struct, frozen=True):
+    """On `work.<pool>`: a transfer that wants an agent. It promises nothing; the claim decides."""
+
+    transfer: TransferId
+    offer_no: int
+    correlation_id: str
+
+
+class Claim(Struct, frozen=True, forbid_unknown_fields=True):
+    """`POST /fleet/claim`. The same claim_id always gets the same answer."""
+
+    transfer: TransferId
+    boot: BootId
+    claim_id: ClaimId
+
+
+class PartStored(Struct, frozen=True, array_like=True):
+    """One part of a multipart upload that the store has acknowledged."""
+
+    file: int
+    part: int
+    """1-based, as S3 counts."""
+    size_bytes: int
+    crc32: int
+    etag: str
+
+
+class FileStored(Struct, frozen=True, array_like=True):
+    """A small file that the store has acknowledged as one object."""
+
+    file: int
+    size_bytes: int
+    crc32: int
+    etag: str
+    key: str
+
+
+class Spec(Struct, frozen=True):
+    """All that an agent must know to run a transfer."""
+
+    transfer: TransferId
+    epoch: int
+    correlation_id: str
+    v1: str | None
+    """Hex, 40 digits."""
+    v2: str | None
+    """Hex, 64 digits."""
+    name: str
+    trackers: list[list[str]]
+    """Tiers, already without the addresses that the pool does not allow."""
+    web_seeds: list[str]
+    peers: list[str]
+    has_info: bool
+    """The info dict can be had from `GET /fleet/transfers/<id>/info?epoch=`; else it must be fetched from peers."""
+    go: bool
+    """The metadata was already judged; nothing is held."""
+    allow: list[str]
+    """Address ranges (CIDR) of otherwise refused space that this pool may talk to."""
+    parts: list[PartStored]
+    files: list[int]
+    """Files that need nothing any more: stored whole, as objects."""
+
+
+class Claimed(Struct, frozen=True, tag="claimed"):
+    spec: Spec
+
+
+class Refused(Struct, frozen=True, tag="refused"):
+    """The offer is void: ack it and forget it."""
+
+    code: Literal["gone", "taken", "not_ready"]
+
+
+ClaimAnswer = Claimed | Refused
+
+
+class Rates(Struct, frozen=True):
+    down_bytes: int = 0
+    """Wanted bytes that are verified, over all epochs."""
+    stored_bytes: int = 0
+    total_bytes: int = 0
+    down_rate: int = 0
+    up_rate: int = 0
+    store_rate: int = 0
+    peers: int = 0
+    seeds: int = 0
+
+
+class Failure(Struct, frozen=True):
+    code: str
+    detail: str
+    retryable: bool = True
+
+
+class Report(Struct, frozen=True, forbid_unknown_fields=True):
+    """What one transfer is, on an agent."""
+
+    transfer: TransferId
+    epoch: int
+    rev: int
+    """Counts up with every report of this epoch; an older one is refused in the WHERE clause."""
+    phase: Phase
+    rates: Rates
+    parts: list[PartStored] = []
+    """Stored and not yet acknowledged, at most PARTS_PER_REPORT."""
+    files: list[FileStored] = []
+    done: bool = False
+    """Every wanted byte is in the store and in this or an earlier report."""
+    failure: Failure | None = None
+    handover: bool = False
+    """The agent lets go: give it to another."""
+
+
+PARTS_PER_REPORT = 500
+"""Bounds one sync body; the rest goes with the next one, at once."""
+
+
+class Found(Struct, frozen=True, forbid_unknown_fields=True):
+    """A transfer that an agent found on its disk when it started."""
+
+    transfer: TransferId
+    epoch: int
+
+
+class Sync(Struct, frozen=True, forbid_unknown_fields=True):
+    """`POST /fleet/sync`: the whole of what an agent is."""
+
+    boot: BootId
+    rev: int
+    version: str
+    slots: int
+    held: list[Found]
+    """Everything it works on; a transfer that the control plane thinks it holds and that is missing here is given away."""
+    found: list[Found] = []
+    """Only in the first sync of a boot."""
+    reports: list[Report] = []
+    leaving: bool = False
+    """SIGTERM: the last sync of this boot."""
+
+
+class Verdict(Struct, frozen=True):
+    """What the control plane says of one reported or found transfer."""
+
+    transfer: TransferId
+    standing: Literal["ok", "stale", "adopt"]
+    """ok: recorded, all that the report carried is acknowledged. stale: not yours at this epoch, drop it.
+    adopt: found on disk and yours again, under `spec`."""
+    intent: Intent = Intent.RUN
+    go: bool = False
+    spec: Spec | None = None
+
+
+class Synced(Struct, frozen=True):
+    verdicts: list[Verdict]
+    next_s: float
+    """When to sync again if nothing happens."""
+
+
+class Want(Struct, frozen=True, forbid_unknown_fields=True, array_like=True):
+    """A part (or, with part 0, a whole small file) that is ready to be put."""
+
+    file: int
+    part: int
+    size_bytes: int
+    crc32: int
+
+
+class WantGrants(Struct, frozen=True, forbid_unknown_fields=True):
+    """`POST /fleet/grants`."""
+
+    transfer: TransferId
+    epoch: int
+    wants: list[Want]
+
+
+WANTS_MAX = 256
+"""Grants asked for at once."""
+
+
+class Grant(Struct, frozen=True):
+    file: int
+    part: int
+    url: str
+    headers: dict[str, str]
+    key: str
+    upload: str
+    """Names the multipart upload (a hash of its id; empty for a small file), so that a journal of another upload is not believed."""
+
+
+class Granted(Struct, frozen=True):
+    grants: list[Grant]
+
+
+class MetadataVerdict(Struct, frozen=True):
+    """Answer to `PUT /fleet/transfers/<id>/info?epoch=` (the raw info dict as body)."""
+
+    go: bool
+    code: str | None = None
+
+
+class JobEvent(Struct, frozen=True):
+    """On `events.<org>.<job>`: a job's state moved. `version` orders them."""
+
+    job: JobId
+    version: int
+    state: JobState
+    at: datetime
+    code: str | None = None
+    removed: bool = False
+
+
+class Progress(Struct, frozen=True):
+    """On `progress.<org>.<job>`: newest wins, none is ever stored."""
+
+    job: JobId
+    rates: Rates
+    at: datetime
+
+
+class TokenBody(Struct, frozen=True):
+    """What a one-time enrolment token carries (base64url of its JSON)."""
+
+    secret: str
+    ca_pem: str
+    fleet_url: str
+    nats_url: str

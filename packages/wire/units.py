@@ -1,0 +1,10 @@
+"""Bytes and seconds by name."""
+
+KIB = 1024
+MIB = 1024 * KIB
+GIB = 1024 * MIB
+TIB = 1024 * GIB
+
+MINUTE_S = 60
+HOUR_S = 3600
+DAY_S = 86_400
