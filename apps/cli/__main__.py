@@ -1,4 +1,5 @@
 """The `seedlift` command."""
 
+
 def main() -> None:
     print("soon")

@@ -1,0 +1,1 @@
+"""The control plane: one program, two processes (api, work)."""

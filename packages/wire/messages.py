@@ -171,7 +171,7 @@ class Sync(Struct, frozen=True, forbid_unknown_fields=True):
     version: str
     slots: int
     held: list[Found]
-    """Everything it works on; a transfer that the control plane thinks it holds and that is missing here is given away."""
+    """Everything it works on; what the control plane thinks it holds and is missing here is given away."""
     found: list[Found] = []
     """Only in the first sync of a boot."""
     reports: list[Report] = []
@@ -225,7 +225,7 @@ class Grant(Struct, frozen=True):
     headers: dict[str, str]
     key: str
     upload: str
-    """Names the multipart upload (a hash of its id; empty for a small file), so that a journal of another upload is not believed."""
+    """A hash of the upload id (empty for a small file): a journal of another upload is not believed."""
 
 
 class Granted(Struct, frozen=True):

@@ -82,7 +82,7 @@ TRANSFER_ENDED = frozenset({T.STORED, T.FAILED, T.STOPPED})
 JOB_ACTIVE = frozenset({J.SUBMITTED, J.METADATA_FETCH, J.QUEUED, J.DOWNLOADING, J.UPLOADING, J.PAUSED})
 """The job can still come to an end; asking for the same torrent again gives this job."""
 
-JOB_ENDED = frozenset(J) - JOB_ACTIVE
+JOB_ENDED = frozenset(JobState) - JOB_ACTIVE
 """Nothing will happen to the job but its removal."""
 
 _BACK_OR_OUT = frozenset({T.WAITING, T.FAILED, T.STOPPED})

@@ -1,7 +1,7 @@
 """Every subject and stream name on the bus, built here and nowhere typed by hand.
 
 Account FLEET (agents live here): `work.<pool>` in stream WORK, `nudge.<agent>`.
-Account APP (the control plane alone): `events.<org>.<job>` in stream EVENTS, `progress.<org>.<job>`, `nudge.work.<loop>`.
+Account APP (control plane alone): `events.<org>.<job>` in stream EVENTS, `progress.<org>.<job>`, `nudge.work.<loop>`.
 """
 
 from wire.ids import AgentId, JobId, OrgId

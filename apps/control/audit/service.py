@@ -1,0 +1,35 @@
+"""Writing the log: one row for each mutation, in the mutation's own transaction."""
+
+import datetime as dt
+from typing import Any
+from uuid import UUID
+
+from msgspec import Struct
+from sqlalchemy import insert
+
+from control.audit.model import Entry
+from control.db import Tx
+
+
+class Actor(Struct, frozen=True, kw_only=True):
+    """Who does it, and from where: `person:<id>`, `key:<id>`, `agent:<id>`, `loop:<name>` or `bootstrap`."""
+
+    name: str
+    org: UUID | None = None
+    request_id: str | None = None
+    ip: str | None = None
+
+
+async def record(tx: Tx, actor: Actor, action: str, target: str, now: dt.datetime, **detail: Any) -> None:
+    """Without RETURNING: the api's role may write rows that it may not read."""
+    row = {
+        "at": now,
+        "org_id": actor.org,
+        "actor": actor.name,
+        "action": action,
+        "target": target,
+        "request_id": actor.request_id,
+        "ip": actor.ip,
+        "detail": detail,
+    }
+    await tx.execute(insert(Entry).values(row).inline())

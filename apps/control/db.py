@@ -1,0 +1,139 @@
+"""Postgres as we use it: two engines, and the transaction that every request or loop step is.
+
+Nobody commits by hand. A request opens `Database.asking(who)`: its role is bound by row-level security, and the
+transaction names who asks. Loops and the fleet listener open `Database.working()`: their role sees every organisation.
+"""
+
+import datetime as dt
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+from sqlalchemy import BigInteger, DateTime, Dialect, LargeBinary, Text, TypeDecorator, Uuid, text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
+from sqlalchemy.orm import DeclarativeBase
+
+from wire.ids import OrgId, PersonId
+
+POOL_SIZE = 8
+"""Connections a process keeps per role; a request holds one for two short transactions at most."""
+POOL_OVERFLOW = 8
+POOL_WAIT_S = 10
+STATEMENT_TIMEOUT_MS = 15_000
+IDLE_IN_TRANSACTION_MS = 30_000
+CONNECT_TIMEOUT_S = 5
+
+Tx = AsyncSession
+"""An open transaction; whoever is handed one neither commits nor rolls back."""
+
+
+class States(TypeDecorator[StrEnum]):
+    """A StrEnum kept as text (a native enum cannot lose a value) and given back as the enum."""
+
+    impl = Text
+    cache_ok = True
+
+    def __init__(self, kind: type[StrEnum]) -> None:
+        super().__init__()
+        self.kind = kind
+
+    def process_bind_param(self, value: StrEnum | None, dialect: Dialect) -> str | None:
+        return None if value is None else value.value
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> StrEnum | None:
+        return None if value is None else self.kind(value)
+
+
+class IllegalMove(Exception):
+    """A bug: somebody asked for an arrow that the table of moves does not have."""
+
+
+class Base(DeclarativeBase):
+    type_annotation_map = {  # noqa: RUF012 - SQLAlchemy's own protocol
+        int: BigInteger,
+        str: Text,
+        bytes: LargeBinary,
+        uuid.UUID: Uuid,
+        dt.datetime: DateTime(timezone=True),
+        dict[str, Any]: JSONB,
+        list[str]: JSONB,
+        list[list[str]]: JSONB,
+    }
+
+
+class Asker(Struct, frozen=True, kw_only=True):
+    """Who a transaction of the api acts for; row-level security reads nothing else."""
+
+    org: OrgId | None = None
+    person: PersonId | None = None
+    email: str | None = None
+    secret_hash: bytes | None = None
+    operator: bool = False
+
+
+NAME_ASKER = text(
+    "SELECT set_config('app.org', :org, true), set_config('app.person', :person, true),"
+    " set_config('app.email', :email, true), set_config('app.secret', :secret, true), set_config('app.operator', :operator, true)"
+)
+
+
+class Database:
+    def __init__(self, api_url: str, work_url: str) -> None:
+        self._api = _engine(api_url)
+        self._work = _engine(work_url)
+        self._api_sessions = async_sessionmaker(self._api, expire_on_commit=False, autobegin=True)
+        self._work_sessions = async_sessionmaker(self._work, expire_on_commit=False, autobegin=True)
+
+    @asynccontextmanager
+    async def asking(self, who: Asker) -> AsyncIterator[Tx]:
+        async with self._api_sessions.begin() as tx:
+            await name_asker(tx, who)
+            yield tx
+
+    @asynccontextmanager
+    async def working(self) -> AsyncIterator[Tx]:
+        async with self._work_sessions.begin() as tx:
+            yield tx
+
+    async def close(self) -> None:
+        await self._api.dispose()
+        await self._work.dispose()
+
+
+async def name_asker(tx: Tx, who: Asker) -> None:
+    """Says (or says anew, once more is known) who the rest of this transaction acts for."""
+    await tx.execute(
+        NAME_ASKER,
+        {
+            "org": str(who.org) if who.org else "",
+            "person": str(who.person) if who.person else "",
+            "email": who.email or "",
+            "secret": who.secret_hash.hex() if who.secret_hash else "",
+            "operator": "on" if who.operator else "",
+        },
+    )
+
+
+def _engine(url: str) -> AsyncEngine:
+    return create_async_engine(
+        url,
+        pool_size=POOL_SIZE,
+        max_overflow=POOL_OVERFLOW,
+        pool_timeout=POOL_WAIT_S,
+        pool_pre_ping=True,
+        json_serializer=lambda value: msgspec.json.encode(value).decode(),
+        json_deserializer=msgspec.json.decode,
+        connect_args={
+            "timeout": CONNECT_TIMEOUT_S,
+            "server_settings": {
+                "statement_timeout": str(STATEMENT_TIMEOUT_MS),
+                "idle_in_transaction_session_timeout": str(IDLE_IN_TRANSACTION_MS),
+                "jit": "off",
+            },
+        },
+    )

@@ -1,0 +1,67 @@
+"""Refusals: what a caller can do something about. Each has a status and a stable code.
+
+    Refusal
+    ├── NotFound 404        ├── BadInput 422        ├── TooLarge 413
+    ├── NotSignedIn 401     ├── Forbidden 403       ├── TooMany 429
+    ├── Conflict 409        ├── QuotaSpent 403      └── Unavailable 503
+
+Any other exception is a bug (500) and is never caught to be hidden.
+"""
+
+
+class Refusal(Exception):
+    status = 400
+    code = "refused"
+
+    def __init__(self, detail: str, *, code: str | None = None, retry_after_s: float | None = None) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.code = code or type(self).code
+        self.retry_after_s = retry_after_s
+
+
+class NotFound(Refusal):
+    status = 404
+    code = "not_found"
+
+
+class NotSignedIn(Refusal):
+    status = 401
+    code = "not_signed_in"
+
+
+class Forbidden(Refusal):
+    status = 403
+    code = "forbidden"
+
+
+class QuotaSpent(Refusal):
+    status = 403
+    code = "quota_spent"
+
+
+class Conflict(Refusal):
+    status = 409
+    code = "conflict"
+
+
+class TooLarge(Refusal):
+    status = 413
+    code = "too_large"
+
+
+class BadInput(Refusal):
+    status = 422
+    code = "bad_input"
+
+
+class TooMany(Refusal):
+    status = 429
+    code = "too_many_requests"
+
+
+class Unavailable(Refusal):
+    """A server of ours is away; nothing was lost, and the same call may go through later."""
+
+    status = 503
+    code = "unavailable"

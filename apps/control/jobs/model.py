@@ -1,0 +1,60 @@
+"""Tables of what organisations asked for: jobs, and one event for each change of their state."""
+
+import datetime as dt
+import uuid
+
+from sqlalchemy.orm import Mapped, mapped_column
+
+from control.db import Base, IllegalMove, States
+from wire.states import JOB_ENDED, JOB_MOVES, Intent, JobState
+
+
+class Job(Base):
+    __tablename__ = "jobs"
+
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    org_id: Mapped[uuid.UUID]
+    person_id: Mapped[uuid.UUID]
+    torrent_id: Mapped[uuid.UUID]
+    transfer_id: Mapped[uuid.UUID]
+    source: Mapped[str]
+    intent: Mapped[Intent] = mapped_column(States(Intent), default=Intent.RUN)
+    state: Mapped[JobState] = mapped_column(States(JobState))
+    version: Mapped[int] = mapped_column(default=1)
+    """Counts the job's changes; whoever has seen a higher one drops a lower."""
+    name: Mapped[str]
+    trackers: Mapped[list[list[str]]]
+    """Trackers, web seeds and peers belong to the job, never to the torrent: they may carry passkeys."""
+    web_seeds: Mapped[list[str]]
+    peers: Mapped[list[str]]
+    failure_code: Mapped[str | None]
+    failure_detail: Mapped[str | None]
+    correlation_id: Mapped[str]
+    created_at: Mapped[dt.datetime]
+    updated_at: Mapped[dt.datetime]
+    ended_at: Mapped[dt.datetime | None]
+    removed_at: Mapped[dt.datetime | None]
+
+    def move(self, to: JobState, now: dt.datetime) -> bool:
+        """Only `jobs.follow` calls this: a state is never without its event."""
+        if to is self.state:
+            return False
+        if to not in JOB_MOVES[self.state]:
+            raise IllegalMove(f"job {self.id}: {self.state} -> {to}")
+        self.state, self.updated_at = to, now
+        self.version += 1
+        self.ended_at = now if to in JOB_ENDED else None
+        return True
+
+
+class Event(Base):
+    __tablename__ = "job_events"
+
+    job_id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    version: Mapped[int] = mapped_column(primary_key=True)
+    org_id: Mapped[uuid.UUID]
+    from_state: Mapped[JobState | None] = mapped_column(States(JobState))
+    to_state: Mapped[JobState] = mapped_column(States(JobState))
+    who: Mapped[str]
+    why: Mapped[str]
+    at: Mapped[dt.datetime]

@@ -1,0 +1,45 @@
+"""The outbox: messages that leave only if their transaction commits. The relay loop publishes and deletes them."""
+
+import datetime as dt
+from uuid import UUID
+
+import msgspec
+from sqlalchemy import Identity
+from sqlalchemy.orm import Mapped, mapped_column
+
+from control.db import Base, Tx
+from wire import subjects
+from wire.ids import JobId, OrgId
+from wire.messages import JobEvent, Offer
+
+
+class Message(Base):
+    __tablename__ = "outbox"
+
+    id: Mapped[int] = mapped_column(Identity(always=True), primary_key=True)
+    subject: Mapped[str]
+    message_id: Mapped[str]
+    payload: Mapped[bytes]
+    correlation_id: Mapped[str | None]
+    created_at: Mapped[dt.datetime]
+
+
+def put_offer(tx: Tx, pool: str, offer: Offer, now: dt.datetime) -> None:
+    _put(tx, subjects.work(pool), f"{offer.transfer}:{offer.offer_no}", offer, offer.correlation_id, now)
+
+
+def put_event(tx: Tx, org: UUID, event: JobEvent, correlation_id: str) -> None:
+    subject = subjects.event(OrgId(org), JobId(event.job))
+    _put(tx, subject, f"{event.job}:{event.version}", event, correlation_id, event.at)
+
+
+def _put(tx: Tx, subject: str, message_id: str, body: msgspec.Struct, correlation_id: str, now: dt.datetime) -> None:
+    tx.add(
+        Message(
+            subject=subject,
+            message_id=message_id,
+            payload=msgspec.json.encode(body),
+            correlation_id=correlation_id,
+            created_at=now,
+        )
+    )

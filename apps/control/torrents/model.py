@@ -1,0 +1,41 @@
+"""Tables of content: torrents and their files. A scope is one organisation until content is shared."""
+
+import datetime as dt
+import uuid
+
+from sqlalchemy.orm import Mapped, deferred, mapped_column
+
+from control.db import Base
+
+
+class Torrent(Base):
+    __tablename__ = "torrents"
+
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    scope_id: Mapped[uuid.UUID]
+    v1: Mapped[bytes | None]
+    v2: Mapped[bytes | None]
+    alias_of: Mapped[uuid.UUID | None]
+    """This row turned out to be that torrent: two hashes in two magnets, linked by an info dict that we hashed."""
+    name: Mapped[str | None]
+    size_bytes: Mapped[int | None]
+    files_count: Mapped[int | None]
+    is_private: Mapped[bool] = mapped_column(default=False)
+    info: Mapped[bytes | None] = deferred(mapped_column())
+    """The info dict as it stands, up to 32 MiB; asked for by name."""
+    created_at: Mapped[dt.datetime]
+
+    @property
+    def metadata_known(self) -> bool:
+        return self.files_count is not None
+
+
+class File(Base):
+    __tablename__ = "files"
+
+    torrent_id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    index: Mapped[int] = mapped_column(primary_key=True)
+    scope_id: Mapped[uuid.UUID]
+    path: Mapped[str]
+    size_bytes: Mapped[int]
+    kind: Mapped[str]

@@ -1,0 +1,129 @@
+"""Tables of the work: transfers, their objects, the parts of unfinished uploads. `wire.states` draws the states.
+
+Owners of a transfer's columns: people write `intent`; the claim writes `epoch`, `agent_id`, `boot`, `claim_id`; the
+agent at the current epoch writes `rev`, `done` and the byte counts, through its sync; loops write the rest.
+"""
+
+import datetime as dt
+import uuid
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Mapped, mapped_column
+
+from control.db import Base, IllegalMove, States, Tx
+from wire.states import ON_AGENT, TRANSFER_ENDED, TRANSFER_MOVES, Intent, TransferState
+
+
+class Transfer(Base):
+    __tablename__ = "transfers"
+
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    scope_id: Mapped[uuid.UUID]
+    torrent_id: Mapped[uuid.UUID]
+    pool: Mapped[str]
+    intent: Mapped[Intent] = mapped_column(States(Intent), default=Intent.RUN)
+    state: Mapped[TransferState] = mapped_column(States(TransferState), default=TransferState.WAITING)
+    correlation_id: Mapped[str]
+
+    epoch: Mapped[int] = mapped_column(default=0)
+    agent_id: Mapped[uuid.UUID | None]
+    boot: Mapped[uuid.UUID | None]
+    claim_id: Mapped[uuid.UUID | None]
+    rev: Mapped[int] = mapped_column(default=0)
+    go: Mapped[bool] = mapped_column(default=False)
+    """The metadata was judged: download it."""
+    done: Mapped[bool] = mapped_column(default=False)
+    """The agent says that every wanted byte is in the store; loop `finish` checks."""
+
+    offer_no: Mapped[int] = mapped_column(default=0)
+    offered_at: Mapped[dt.datetime | None]
+    tries: Mapped[int] = mapped_column(default=0)
+    not_before: Mapped[dt.datetime | None]
+    failure_code: Mapped[str | None]
+    failure_detail: Mapped[str | None]
+
+    size_bytes: Mapped[int | None]
+    """Known with the metadata: none means that the torrent has not been read yet."""
+    down_bytes: Mapped[int] = mapped_column(default=0)
+    stored_bytes: Mapped[int] = mapped_column(default=0)
+    progress_at: Mapped[dt.datetime | None]
+    created_at: Mapped[dt.datetime]
+    moved_at: Mapped[dt.datetime]
+    ended_at: Mapped[dt.datetime | None]
+
+    def move(self, to: TransferState, now: dt.datetime) -> bool:
+        """Only `transfers.moves` calls this: a transfer never moves without its jobs."""
+        if to is self.state:
+            return False
+        if to not in TRANSFER_MOVES[self.state]:
+            raise IllegalMove(f"transfer {self.id}: {self.state} -> {to}")
+        self.state, self.moved_at = to, now
+        if to not in ON_AGENT:
+            self.agent_id = self.boot = self.claim_id = None
+            self.done = False
+        if to in TRANSFER_ENDED:
+            self.ended_at = now
+        return True
+
+
+class Object(Base):
+    """A file of a torrent in the store: an upload that was opened and, once `stored_at` is set, a whole object."""
+
+    __tablename__ = "objects"
+
+    transfer_id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    file: Mapped[int] = mapped_column(primary_key=True)
+    scope_id: Mapped[uuid.UUID]
+    key: Mapped[str]
+    size_bytes: Mapped[int]
+    upload_id: Mapped[str | None]
+    etag: Mapped[str | None]
+    crc32: Mapped[int | None]
+    epoch: Mapped[int]
+    opened_at: Mapped[dt.datetime]
+    stored_at: Mapped[dt.datetime | None]
+
+
+class Part(Base):
+    __tablename__ = "parts"
+
+    transfer_id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    file: Mapped[int] = mapped_column(primary_key=True)
+    part: Mapped[int] = mapped_column(primary_key=True)
+    scope_id: Mapped[uuid.UUID]
+    epoch: Mapped[int]
+    size_bytes: Mapped[int]
+    crc32: Mapped[int]
+    etag: Mapped[str]
+    stored_at: Mapped[dt.datetime]
+
+
+class Tombstone(Base):
+    """A prefix whose objects must go, and stay gone until every grant that could bring one back has expired."""
+
+    __tablename__ = "tombstones"
+
+    prefix: Mapped[str] = mapped_column(primary_key=True)
+    scope_id: Mapped[uuid.UUID]
+    created_at: Mapped[dt.datetime]
+    last_sweep_at: Mapped[dt.datetime]
+
+
+async def locked(tx: Tx, transfer_id: uuid.UUID) -> Transfer | None:
+    """The transfer, held against everybody else until the transaction ends."""
+    return await tx.scalar(
+        select(Transfer).where(Transfer.id == transfer_id).with_for_update().execution_options(populate_existing=True)
+    )
+
+
+async def stored_totals(tx: Tx, transfer_id: uuid.UUID) -> int:
+    """Bytes that are acknowledged: whole objects, and parts of unfinished ones."""
+    whole = select(func.coalesce(func.sum(Object.size_bytes), 0)).where(
+        Object.transfer_id == transfer_id, Object.stored_at.is_not(None)
+    )
+    pieces = (
+        select(func.coalesce(func.sum(Part.size_bytes), 0))
+        .join(Object, (Object.transfer_id == Part.transfer_id) & (Object.file == Part.file))
+        .where(Part.transfer_id == transfer_id, Object.stored_at.is_(None))
+    )
+    return int(await tx.scalar(whole) or 0) + int(await tx.scalar(pieces) or 0)
