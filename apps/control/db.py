@@ -78,7 +78,8 @@ class Asker(Struct, frozen=True, kw_only=True):
 
 NAME_ASKER = text(
     "SELECT set_config('app.org', :org, true), set_config('app.person', :person, true),"
-    " set_config('app.email', :email, true), set_config('app.secret', :secret, true), set_config('app.operator', :operator, true)"
+    " set_config('app.email', :email, true), set_config('app.secret', :secret, true),"
+    " set_config('app.operator', :operator, true)"
 )
 
 
