@@ -30,7 +30,9 @@ def render() -> str:
 
 
 def files_without_a_first_line() -> list[str]:
-    files = (p for room in ROOMS for p in (ROOT / room).rglob("*.py") if p.name != "__init__.py" or p.parent == ROOT / room)
+    files = (
+        p for room in ROOMS for p in (ROOT / room).rglob("*.py") if p.name != "__init__.py" or p.parent == ROOT / room
+    )
     return [str(p.relative_to(ROOT)) for p in files if not first_line(p)]
 
 
