@@ -85,6 +85,8 @@ def _list(info: Dict) -> list[Entry]:
     files = info[b"files"]
     if not isinstance(files, list):
         refuse("torrent_malformed", "its files are not a list")
+    if _PAD_PREFIX in raw_name_of(info):
+        refuse("torrent_empty", "its name makes all that is in it padding")
     return [_entry(_path(file), file) for file in map(_dict, files)]
 
 
@@ -117,15 +119,23 @@ def _attr(file: Dict) -> bytes:
 
 def _entry(parts: tuple[bytes, ...], file: Dict) -> Entry:
     attr = _attr(file)
-    is_pad = b"p" in attr or any(_PAD_PREFIX in part for part in parts[-1:])
+    is_pad = b"p" in attr or any(_PAD_PREFIX in part for part in parts)
     if b"l" in attr:
         if is_pad:
             refuse("torrent_malformed", "one of its files is a pad and a symlink")
-        # One that points nowhere is, to libtorrent, an empty file.
-        target = file.get(b"symlink path")
-        kind = FileKind.SYMLINK if isinstance(target, list) and target else FileKind.FILE
+        kind = FileKind.SYMLINK if _points_somewhere(file.get(b"symlink path")) else FileKind.FILE
         return Entry(parts=parts, size_bytes=0, kind=kind, attr=attr)
     return Entry(parts=parts, size_bytes=_size(file), kind=FileKind.PAD if is_pad else FileKind.FILE, attr=attr)
+
+
+def _points_somewhere(target: Bencoded | None) -> bool:
+    """To libtorrent a symlink that does not is an empty file."""
+    if not isinstance(target, list):
+        return False
+    parts = [part for part in target if isinstance(part, bytes)]
+    if len(parts) != len(target):
+        refuse("torrent_bad_name", "a part of a symlink's path is not a string")
+    return any(not part or says_something(part) for part in parts)
 
 
 def _size(file: Dict) -> int:

@@ -4,7 +4,7 @@ import hashlib
 
 import pytest
 
-from wire.bencode import decode, encode
+from wire.bencode import Bencoded, decode, encode
 from wire.infohash import InfoHashes, hashes_of
 
 V1, V2 = b"\x01" * 20, b"\x02" * 32
@@ -17,7 +17,8 @@ def of(raw: bytes) -> InfoHashes | None:
 
 
 def test_version_one_two_and_both() -> None:
-    v1, v2 = {b"pieces": b""}, {b"meta version": 2}
+    v1: dict[bytes, Bencoded] = {b"pieces": b""}
+    v2: dict[bytes, Bencoded] = {b"meta version": 2}
     assert of(encode(v1)) == InfoHashes(v1=hashlib.sha1(encode(v1)).digest())
     assert of(encode(v2)) == InfoHashes(v2=hashlib.sha256(encode(v2)).digest())
     both = of(encode(v1 | v2))

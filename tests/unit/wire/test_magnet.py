@@ -23,6 +23,10 @@ def refusal(text: str) -> str:
     return bad.value.code
 
 
+def repeated(field: str, count: int) -> str:
+    return f"magnet:?{BTIH}" + "".join("&" + field.format(n) for n in range(1, count + 1))
+
+
 urls = st.builds(
     "{}://{}.example/{}".format,
     st.sampled_from(["http", "https", "udp", "wss"]),
@@ -59,10 +63,9 @@ def test_what_is_written_is_read_back(magnet: Magnet) -> None:
 def test_any_text_is_read_or_refused(text: str, behind_a_hash: bool) -> None:
     try:
         magnet = parse_magnet(f"magnet:?{BTIH}&{text}" if behind_a_hash else text)
-    except BadMagnet as bad:
-        assert bad.code.startswith("magnet_")
-    else:
-        assert parse_magnet(magnet.uri()) == magnet
+    except BadMagnet:
+        return
+    assert parse_magnet(magnet.uri()) == magnet
 
 
 def test_everything_a_link_can_say() -> None:
