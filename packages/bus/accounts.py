@@ -5,6 +5,7 @@ operator ──signs──► SYSTEM   takes new account JWTs (a retired agent's
                     APP      EVENTS and progress; the control plane alone
 """
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -30,6 +31,8 @@ AGENT_SUBSCRIPTIONS_MAX = 64
 AGENT_PAYLOAD_MAX_BYTES = 4 * KIB
 """An agent says nothing but pull requests and acks; the rest goes over the fleet listener."""
 CONTROL_INBOX = "_INBOX_control"
+_POOL = re.compile(r"[A-Za-z0-9_-]{1,64}")
+"""One token of a subject, without wildcards: a pool named `*` would let its agents take everybody's work."""
 
 
 class NatsKeys(Struct, frozen=True):
@@ -96,7 +99,10 @@ def account_jwts(keys: NatsKeys, revoked: Mapping[str, int], now: datetime) -> d
 
 
 def fleet_account_jwt(keys: NatsKeys, revoked: Mapping[str, int], now: datetime) -> str:
-    return account_jwt(keys.operator, keys.account("FLEET"), "FLEET", now, jetstream=True, revoked=revoked)
+    """Names only those whose last JWT may still be alive, so that it does not grow with everybody ever retired."""
+    alive_since = int(now.timestamp()) - 2 * AGENT_JWT_S  # twice, for clocks that differ
+    still = {user: at for user, at in revoked.items() if at >= alive_since}
+    return account_jwt(keys.operator, keys.account("FLEET"), "FLEET", now, jetstream=True, revoked=still)
 
 
 def agent_inbox(agent: AgentId) -> str:
@@ -104,6 +110,8 @@ def agent_inbox(agent: AgentId) -> str:
 
 
 def agent_permissions(agent: AgentId, pool: str) -> Permissions:
+    if not _POOL.fullmatch(pool):
+        raise ValueError(f"not a pool's name: {pool!r}")
     return Permissions(
         publish=(f"$JS.API.CONSUMER.MSG.NEXT.{WORK}.{pool}", f"$JS.ACK.{WORK}.{pool}.>"),
         subscribe=(f"{agent_inbox(agent)}.>", nudge_agent(agent)),
