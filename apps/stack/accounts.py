@@ -18,7 +18,7 @@ class Account(Struct, frozen=True):
 
 
 def for_postgres(folder: Path) -> Account | None:
-    """None is ourselves. Where the folder exists its owner is kept, so that a new account on the machine changes nothing."""
+    """None is ourselves. An existing folder keeps its owner, so that a new account on the machine changes nothing."""
     if os.geteuid() != 0:
         return None
     if folder.exists() and (owner := folder.stat().st_uid) != 0:
@@ -30,7 +30,7 @@ def for_postgres(folder: Path) -> Account | None:
             continue
         return Account(name, entry.pw_uid, entry.pw_gid)
     raise CannotStart(
-        "PostgreSQL refuses to run as root and none of the accounts postgres, nobody, daemon exists: run as an ordinary user."
+        f"PostgreSQL refuses to run as root and none of {', '.join(CANDIDATES)} exists here: run as an ordinary user."
     )
 
 

@@ -11,8 +11,8 @@ from msgspec import Struct
 from stack.accounts import Account, for_postgres, must_reach
 from stack.errors import CannotStart
 from stack.paths import postgres_bin, sync_folder, template
-from stack.process import Child, Command
 from stack.probe import connects, until_ready
+from stack.process import Child, Command
 
 DATABASE = "seedlift"
 SUPERUSER = "seedlift_super"
@@ -24,6 +24,7 @@ INITDB_S = 90.0
 START_S = 120.0
 """After a power cut it first replays its log."""
 PSQL_S = 30.0
+NOTHING_SPECIAL = "NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS"
 NO_CONNECTION = 2
 """psql's exit code when the server does not take connections (yet)."""
 
@@ -104,7 +105,7 @@ def command(pg: Postgres, account: Account | None, log: Path) -> Command:
 
 
 async def until_up(pg: Postgres, child: Child) -> None:
-    """Ready is: the roles and the database are as they should be. Repeated at every start, so a half-done first one heals."""
+    """Ready is: roles and database are as they should be. Done at every start, so a half-done first one heals."""
 
     async def has_roles() -> bool:
         if not await connects("127.0.0.1", pg.port):
@@ -123,7 +124,7 @@ def _roles_sql(passwords: Passwords) -> str:
     for role, password in ((OWNER, passwords.owner), (API, passwords.api), (WORK, passwords.work)):
         lines += [
             f"SELECT 'CREATE ROLE {role}' WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{role}') \\gexec",
-            f"ALTER ROLE {role} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS PASSWORD '{password}';",
+            f"ALTER ROLE {role} LOGIN {NOTHING_SPECIAL} PASSWORD '{password}';",
         ]
     return "\n".join(
         [
@@ -140,8 +141,8 @@ async def psql(pg: Postgres, sql: str, *, database: str) -> tuple[int, str]:
     """As superuser. The statements go through stdin, since an argument list is public."""
     return await _run(
         [
-            str(postgres_bin() / "psql"), "--no-psqlrc", "--quiet", "--tuples-only", "--no-align", "-v", "ON_ERROR_STOP=1",
-            "-h", "127.0.0.1", "-p", str(pg.port), "-U", SUPERUSER, "-d", database, "-f", "-",
+            str(postgres_bin() / "psql"), "--no-psqlrc", "--quiet", "--tuples-only", "--no-align",
+            "-v", "ON_ERROR_STOP=1", "-h", "127.0.0.1", "-p", str(pg.port), "-U", SUPERUSER, "-d", database, "-f", "-",
         ],
         env={**pg.env, "PGPASSWORD": pg.passwords.superuser}, cwd=Path("/"), stdin=sql, within_s=PSQL_S,
     )  # fmt: skip
@@ -150,7 +151,6 @@ async def psql(pg: Postgres, sql: str, *, database: str) -> tuple[int, str]:
 async def _run(
     argv: list[str], *, env: dict[str, str], cwd: Path, within_s: float, account: Account | None = None, stdin: str = ""
 ) -> tuple[int, str]:
-    as_account = {} if account is None else {"user": account.uid, "group": account.gid, "extra_groups": []}
     process = await asyncio.create_subprocess_exec(
         *argv,
         env=env,
@@ -159,7 +159,9 @@ async def _run(
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
         start_new_session=True,
-        **as_account,
+        user=account.uid if account else None,
+        group=account.gid if account else None,
+        extra_groups=[] if account else None,
     )
     try:
         async with asyncio.timeout(within_s):

@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
+from typing import BinaryIO
 
 from msgspec import Struct
 
@@ -56,28 +57,25 @@ class Child(Struct, frozen=True):
         return "\n".join(text.splitlines()[-TAIL_LINES:])
 
 
-async def start(command: Command) -> Child:
-    rotate(command.log)
-    with open(os.open(command.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab") as log:
+async def start(command: Command, *, piped: bool = False) -> Child:
+    """Its output goes to its log; with `piped`, stdin and stdout are ours to talk through and the log has the rest."""
+    account = command.account
+    with _opened(command.log) as log:
         said_from = log.tell()
         process = await asyncio.create_subprocess_exec(
             *command.argv,
             env=command.env,
             cwd=command.cwd or command.log.parent,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=log,
+            stdin=asyncio.subprocess.PIPE if piped else asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE if piped else log,
             stderr=log,
             start_new_session=True,  # Ctrl-C reaches only us, who stop the children in order
             preexec_fn=_tied_to_us(command.orphan_signal),
-            **_as_account(command.account),
+            user=account.uid if account else None,
+            group=account.gid if account else None,
+            extra_groups=[] if account else None,
         )
     return Child(command, process, said_from)
-
-
-def _as_account(account: Account | None) -> dict[str, object]:
-    if account is None:
-        return {}
-    return {"user": account.uid, "group": account.gid, "extra_groups": []}
 
 
 def _tied_to_us(orphan_signal: signal.Signals) -> Callable[[], None]:
@@ -114,7 +112,9 @@ async def kill(child: Child) -> None:
             await child.process.wait()
 
 
-def rotate(log: Path) -> None:
+def _opened(log: Path) -> BinaryIO:
+    """To append to; what has grown too large is put aside first."""
     log.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     if log.exists() and log.stat().st_size > LOG_MAX_BYTES:
         log.replace(log.with_name(log.name + ".1"))
+    return os.fdopen(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab")

@@ -33,28 +33,33 @@ def prepare(store: Store) -> None:
 
 
 def command(store: Store, log: Path) -> Command:
-    ports = store.internal
-    # Unset, each grpc port is its HTTP port + 10,000; iceberg and lance are fixed numbers that a second stack could
-    # not have; without the short election every start but the first takes 20 s; with the default of 8 volumes the third bucket
-    # fails. Its master and filer obey anybody: loopback, always.
-    argv = [
-        str(program("weed")), "-logtostderr=true", "server", f"-dir={store.dir / 'volumes'}",
-        "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-filer", "-s3",
-        f"-s3.config={store.dir / 's3.json'}", f"-s3.ip.bind={store.host}", f"-s3.port={store.port}",
-        f"-s3.port.grpc={ports['s3_grpc']}", "-s3.port.iceberg=0", "-s3.port.lance=0",
-        f"-master.port={ports['master']}", f"-master.port.grpc={ports['master_grpc']}",
-        "-master.electionTimeout=1s", "-master.heartbeatInterval=100ms", "-master.telemetry=false", "-master.volumeSizeLimitMB=1024",
-        f"-volume.port={ports['volume']}", f"-volume.port.grpc={ports['volume_grpc']}", "-volume.max=1000", "-volume.preStopSeconds=1",
-        f"-filer.port={ports['filer']}", f"-filer.port.grpc={ports['filer_grpc']}", "-filer.disableHttp",
-        "-s3.iam=false", "-filer.localSocket=filer.sock", "-s3.localSocket=s3.sock",  # below cwd; by default in /tmp, for every local user
-    ]  # fmt: skip
     return Command(
         name="store",
-        argv=argv,
+        argv=[str(program("weed")), "-logtostderr=true", "server", *_flags(store)],
         env={**store.env, "HOME": str(store.dir)},  # it reads configuration from the home folder
         log=log,
         cwd=store.dir,
     )
+
+
+def _flags(store: Store) -> list[str]:
+    ports = store.internal
+    return [
+        # Its master and filer obey anybody: loopback, always.
+        "-ip=127.0.0.1", "-ip.bind=127.0.0.1", f"-dir={store.dir / 'volumes'}",
+        # Without the short election every start but the first takes 20 s.
+        f"-master.port={ports['master']}", f"-master.port.grpc={ports['master_grpc']}",
+        "-master.electionTimeout=1s", "-master.heartbeatInterval=100ms", "-master.telemetry=false",
+        # With the default of 8 volumes the third bucket fails.
+        f"-volume.port={ports['volume']}", f"-volume.port.grpc={ports['volume_grpc']}",
+        "-volume.max=1000", "-master.volumeSizeLimitMB=1024", "-volume.preStopSeconds=1",
+        # The sockets are below its folder; by default they are in /tmp, for every local user.
+        "-filer", f"-filer.port={ports['filer']}", f"-filer.port.grpc={ports['filer_grpc']}", "-filer.disableHttp",
+        "-filer.localSocket=filer.sock", "-s3.localSocket=s3.sock",
+        # Unset, a grpc port is the HTTP port + 10,000; iceberg and lance have fixed ones that a second stack lacks.
+        "-s3", f"-s3.config={store.dir / 's3.json'}", f"-s3.ip.bind={store.host}", f"-s3.port={store.port}",
+        f"-s3.port.grpc={ports['s3_grpc']}", "-s3.port.iceberg=0", "-s3.port.lance=0", "-s3.iam=false",
+    ]  # fmt: skip
 
 
 async def until_up(store: Store, child: Child) -> None:

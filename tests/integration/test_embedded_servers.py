@@ -13,8 +13,8 @@ from tests.support.servers import Databases, Store
 
 async def test_the_roles_of_the_programs_are_nothing_special(postgres: Databases) -> None:
     rows = await postgres.sql(
-        "SELECT rolname FROM pg_roles WHERE rolname LIKE 'seedlift\\_%' AND rolname <> 'seedlift_super'"
-        " AND rolcanlogin AND NOT (rolsuper OR rolbypassrls OR rolcreatedb OR rolcreaterole OR rolreplication) ORDER BY 1"
+        "SELECT rolname FROM pg_roles WHERE rolname LIKE 'seedlift\\_%' AND rolname <> 'seedlift_super' AND rolcanlogin"
+        " AND NOT (rolsuper OR rolbypassrls OR rolcreatedb OR rolcreaterole OR rolreplication) ORDER BY 1"
     )
     assert rows.split() == [pg.API, pg.OWNER, pg.WORK]
 

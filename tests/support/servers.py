@@ -29,7 +29,7 @@ def free_ports(count: int, host: str = "127.0.0.1") -> list[int]:
 
 
 class Databases(Struct, frozen=True, kw_only=True):
-    """URLs of the three roles; the database exists and is empty. `owner` may create tables, `api` and `work` what the migrations grant."""
+    """URLs of the three roles on an empty database. `owner` makes tables, the others get what it grants."""
 
     server: pg.Postgres
     owner: str
@@ -97,4 +97,4 @@ async def store(servers_dir: Path) -> AsyncIterator[Store]:
         await s3.until_up(server, child)
         yield Store(url=f"http://127.0.0.1:{port}", access_key=server.access_key, secret_key=server.secret_key)
     finally:
-        await process.stop(child)
+        await process.kill(child)  # it takes five seconds to stop, and nobody wants its files
