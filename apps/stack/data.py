@@ -73,7 +73,7 @@ class Data(Struct, frozen=True):
 def opened(folder: Path) -> Iterator[Data]:
     """Ours until the end of the block, or refused."""
     data = Data(_made(folder.absolute()))
-    with _locked(data):
+    with _private(), _locked(data):
         _must_be_ours(data)
         free = shutil.disk_usage(data.dir).free
         if free < FREE_MIN_BYTES:
@@ -104,6 +104,16 @@ def _made(folder: Path) -> Path:
     if os.geteuid() == 0 and folder.stat().st_uid == 0:
         folder.chmod(0o711)
     return folder
+
+
+@contextmanager
+def _private() -> Iterator[None]:
+    """Whatever we and our children make is ours alone."""
+    before = os.umask(0o077)
+    try:
+        yield
+    finally:
+        os.umask(before)
 
 
 @contextmanager

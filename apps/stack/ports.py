@@ -63,7 +63,7 @@ def kept(file: Path, wanted: int | None, *, agents: int) -> Ports:
             ports = Ports(known.first, {**row(known.first).by_name, **known.by_name})
     if ports.first < 1 or max(ports.agent_metrics(agents), *ports.by_name.values()) > HIGHEST:
         raise CannotStart(
-            f"--port {ports.first} leaves no room for {len(PURPOSES) + agents} ports from it on: choose one from 1024 to 65000."
+            f"--port {ports.first} leaves no room for {len(PURPOSES) + agents} ports after it: choose one below 65000."
         )
     write_private(file, msgspec.json.encode(ports))
     return ports

@@ -102,7 +102,7 @@ class Service:
             return
         self._show(self.command.name, Standing.STOPPING, "")
         if not await process.stop(self.child):
-            self._show(self.command.name, Standing.STOPPING, f"killed after {self.command.stop_s:g} s")
+            self._show(self.command.name, Standing.STOPPED, f"killed after {self.command.stop_s:g} s")
 
 
 def _exit(code: int) -> str:
