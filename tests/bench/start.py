@@ -1,4 +1,4 @@
-"""Bench `start`: how long `up --demo` takes from its second start on, and what our Python processes hold when idle (PSS)."""
+"""Bench `start`: seconds of `up --demo` from its second start on, and what our idle Python processes hold (PSS)."""
 
 import asyncio
 import statistics

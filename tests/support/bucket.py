@@ -27,5 +27,5 @@ def keys(stack: Up) -> Mapping[str, int]:
 
 
 def open_uploads(stack: Up) -> list[str]:
-    listed = client(stack)._list_multipart_uploads(BUCKET)  # noqa: SLF001 - minio's public API does not list them
+    listed = client(stack)._list_multipart_uploads(BUCKET)
     return [upload.object_name for upload in listed.uploads]

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Literal
 
 from bus.accounts import CONTROL_INBOX, read_keys
-from bus.connect import Bus, open_bus, tls_context
-from bus.credentials import control_credentials
+from bus.connect import Bus, open_bus
+from bus.credentials import control_credentials, tls_context
 from tests.support.up import Up
 from wire import subjects
 
@@ -19,7 +19,9 @@ async def joined(stack: Up, account: Literal["FLEET", "APP", "SYSTEM"]) -> Async
     secrets = Path(stack.ready.data_dir) / "secrets"
     keys = read_keys(secrets / "nats.json")
     tls = tls_context(secrets / "ca.pem", secrets / "control.pem", secrets / "control.key")
-    async with open_bus("test", stack.ready.nats, tls, control_credentials(keys, account), inbox_prefix=CONTROL_INBOX) as bus:
+    async with open_bus(
+        "test", stack.ready.nats, tls, control_credentials(keys, account), inbox_prefix=CONTROL_INBOX
+    ) as bus:
         await bus.ready(CALL_S)
         yield bus
 

@@ -1,4 +1,4 @@
-"""Two hosts of our own on one machine: network namespaces joined by a cable, gone when the test ends. Needs root and iproute2."""
+"""Two hosts of our own on one machine: network namespaces joined by a cable, gone when the test ends."""
 
 import os
 import shutil

@@ -1,7 +1,7 @@
-"""A TCP proxy before the store: holds the upload to a rate (one token bucket for all connections), logs requests, can cut.
+"""A TCP proxy before the store: holds the upload to a rate (one bucket for all connections), logs requests, can cut.
 
-`python -m tests.support.proxy --port P --target H:P [--rate BYTES_PER_S] [--log FILE]` runs it as a process of its own, so that
-its work does not slow what is measured; tests run `StoreProxy` in theirs.
+`python -m tests.support.proxy --port P --target H:P [--rate BYTES_PER_S] [--log FILE]` runs it as a process of its own,
+so that its work does not slow what is measured; tests run `StoreProxy` in theirs.
 """
 
 import argparse
@@ -127,7 +127,7 @@ async def open_proxy(target: tuple[str, int], rate: float | None = None, port: i
     listener = socket.create_server(("127.0.0.1", port))
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, CHUNK_BYTES)
     server = await asyncio.start_server(proxy.serve, sock=listener, limit=CHUNK_BYTES)
-    proxy.url = "http://127.0.0.1:%d" % server.sockets[0].getsockname()[1]
+    proxy.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     try:
         yield proxy
     finally:

@@ -1,4 +1,4 @@
-"""A torrent of our own and one rate-limited seeder for it, as a process of its own; on the address that a demo stack's pool allows."""
+"""A torrent of our own and a rate-limited seeder process for it, on the address that a demo stack's pool allows."""
 
 import asyncio
 import random
@@ -25,7 +25,7 @@ class Swarm(Struct, frozen=True):
 
 
 def write_content(folder: Path, sizes: Mapping[str, int], seed: int = 1) -> Path:
-    dice = random.Random(seed)  # noqa: S311 - content, not a secret
+    dice = random.Random(seed)
     for path, size in sizes.items():
         file = folder / path
         file.parent.mkdir(parents=True, exist_ok=True)

@@ -116,7 +116,7 @@ def free_row() -> int:
     """A public port whose whole row is free; rows are tried in an order that differs between test processes."""
     for step in range(100):
         port = FIRST_PORT + (os.getpid() + step) % 100 * PORTS_PER_STACK
-        if all(_is_free(port + n) for n in range(0, 40)):
+        if all(_is_free(port + n) for n in range(40)):
             return port
     raise RuntimeError("no free row of ports")
 

@@ -1,4 +1,4 @@
-"""Somebody kills every process in turn, in the middle of a transfer: the job completes, and everything is there once."""
+"""Somebody kills every process in turn, in mid-transfer: the job completes, and everything is there once."""
 
 import asyncio
 import hashlib
@@ -9,18 +9,21 @@ from pathlib import Path
 
 import pytest
 
-from bus.accounts import read_keys
-from bus.connect import open_bus
 from tests.support import bucket, control_bus, up
 from tests.support.member import Member, signed_up
 from tests.support.swarm import Swarm, swarm
-from wire import subjects
 from wire.metainfo import parse_torrent
 from wire.units import KIB, MIB
 
 RATE = 12 * MIB
 """The seeder's: the transfer takes some four seconds, long enough to be in the middle of it."""
-SIZES = {"big.bin": 33 * MIB + 7, "middle.bin": 9 * MIB, "small/one.txt": 3 * KIB, "small/empty": 0, "small/two.txt": 70 * KIB}
+SIZES = {
+    "big.bin": 33 * MIB + 7,
+    "middle.bin": 9 * MIB,
+    "small/one.txt": 3 * KIB,
+    "small/empty": 0,
+    "small/two.txt": 70 * KIB,
+}
 PATIENCE = ["control.time_scale=4"]
 """Leases and offers expire four times faster, so that a test need not wait for the real ones."""
 
@@ -101,7 +104,9 @@ async def test_postgres_gone_for_a_while_everything_waits_and_goes_on(hardy: up.
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
-async def test_the_whole_stack_stopped_and_started_again_goes_on(tmp_path: Path, slow: Swarm, how: signal.Signals) -> None:
+async def test_the_whole_stack_stopped_and_started_again_goes_on(
+    tmp_path: Path, slow: Swarm, how: signal.Signals
+) -> None:
     first = await up.begin(tmp_path / "stack", sets=PATIENCE)
     try:
         async with signed_up(first.api) as member:
@@ -126,10 +131,3 @@ async def test_without_agents_a_job_is_taken_and_shown_as_submitted(tmp_path: Pa
                 assert said.event == "snapshot"
                 assert said.data["state"] == "submitted"
                 break
-
-
-def test_streams_are_named_as_the_contract_says() -> None:
-    assert (subjects.WORK, subjects.EVENTS) == ("WORK", "EVENTS")
-
-
-__all__ = ["open_bus", "read_keys"]

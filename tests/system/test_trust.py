@@ -8,8 +8,10 @@ from pathlib import Path
 
 import httpx
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
-from bus.connect import tls_context
 from tests.support import agents, certs, up
 from wire.clock import utcnow
 from wire.ids import new_id
@@ -32,7 +34,10 @@ async def test_a_retired_agent_is_cut_at_once_and_cannot_come_back(guarded: up.U
         async with asyncio.timeout(CUT_S + 3):
             while "agent_retired" not in leaver.log.read_text():
                 await asyncio.sleep(0.05)
-        assert "leaver" not in await agents.listed(guarded) or (await agents.listed(guarded))["leaver"]["state"] == "retired"
+        assert (
+            "leaver" not in await agents.listed(guarded)
+            or (await agents.listed(guarded))["leaver"]["state"] == "retired"
+        )
         leaver.kill()
         await leaver.start()
         with pytest.raises(TimeoutError):
@@ -43,20 +48,25 @@ async def test_a_retired_agent_is_cut_at_once_and_cannot_come_back(guarded: up.U
 async def test_the_fleet_listener_refuses_whoever_shows_no_good_certificate(
     guarded: up.Up, tmp_path: Path, whose: str
 ) -> None:
-    secrets = guarded.ready.data_dir / "secrets"
-    context = ssl.create_default_context(cafile=str(secrets / "ca.pem"))
+    context = ssl.create_default_context(cafile=str(guarded.ready.data_dir / "secrets" / "ca.pem"))
     if whose != "nobody":
-        authority = certs.Authority() if whose == "foreign" else certs.Authority.read(secrets / "ca.pem", secrets / "ca.key")
-        ends = utcnow() + timedelta(days=1 if whose == "foreign" else -1)
-        pair = authority.issue(tmp_path, uri=f"spiffe://seedlift/agent/{new_id()}", until=ends)
-        context.load_cert_chain(*pair)
+        authority = certs.new_authority(tmp_path) if whose == "foreign" else fleet_ca(guarded, tmp_path)
+        signed_at = utcnow() - timedelta(days=0 if whose == "foreign" else 30)
+        signed = authority.client(f"spiffe://seedlift/agent/{new_id()}", signed_at)
+        context.load_cert_chain(signed.cert, signed.key)
     async with httpx.AsyncClient(verify=context) as http:
         try:
             answer = await http.post(f"{guarded.ready.fleet}/fleet/sync", json={})
         except httpx.TransportError:
+            assert whose != "nobody"
             return  # refused in TLS
         assert answer.status_code == 401
         assert whose == "nobody", "a bad certificate must not get past TLS"
 
 
-__all__ = ["tls_context"]
+def fleet_ca(stack: up.Up, folder: Path) -> certs.Authority:
+    """The stack's own CA, in the hands of somebody who lets certificates expire."""
+    secrets = stack.ready.data_dir / "secrets"
+    key = serialization.load_pem_private_key((secrets / "ca.key").read_bytes(), None)
+    assert isinstance(key, ec.EllipticCurvePrivateKey)
+    return certs.Authority(folder, key, x509.load_pem_x509_certificate((secrets / "ca.pem").read_bytes()))
