@@ -85,7 +85,13 @@ async def up(settings: Settings) -> None:
                 starting.cancel()
                 await running.stop()
         except* CannotStart as failed:
-            raise failed.exceptions[0] from None
+            raise _first(failed) from None
+
+
+def _first(failed: ExceptionGroup[CannotStart]) -> CannotStart:
+    """One sentence is enough: the others follow from it."""
+    inner = failed.exceptions[0]
+    return _first(inner) if isinstance(inner, ExceptionGroup) else inner
 
 
 def must_be_free(settings: Settings, row: Ports) -> None:
