@@ -14,6 +14,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     """Parts in flight to the store, over all transfers; more was slower."""
     agent_listen: str = "0.0.0.0:0"
     """libtorrent's listen_interfaces."""
+    agent_dht: bool = False
+    agent_lsd: bool = False
+    agent_utp: bool = False
     metrics_port: int | None = None
     time_scale: float = 1.0
     log_format: str = "json"

@@ -1,5 +1,37 @@
-"""The `seedlift` command."""
+"""The `seedlift` command. Every verb lives in a file of its own, which imports what is heavy only when it is called."""
+
+from cyclopts import App
+
+from cli import agent, control, develop, fleet
+from cli.check import check
+from cli.lock import lock
+from cli.up import up
+
+app = App(
+    name="seedlift", help="A multi-tenant remote download service: torrents into S3, as they arrive.", version_flags=[]
+)
+for verb in (up, develop.test, check, develop.bench, lock, control.api, control.work):
+    app.command(verb)
+
+db_app = App(name="db", help="The database.")
+db_app.command(control.upgrade)
+app.command(db_app)
+
+agent_app = App(name="agent", help="A machine that runs transfers.")
+agent_app.command(agent.run)
+agent_app.command(agent.enrol)
+app.command(agent_app)
+
+fleet_app = App(name="fleet", help="The agents, as their operator sees them: over the API, from anywhere.")
+fleet_app.command(fleet.token)
+fleet_app.command(fleet.list_agents, name="list")
+fleet_app.command(fleet.retire)
+app.command(fleet_app)
 
 
 def main() -> None:
-    print("soon")
+    app()
+
+
+if __name__ == "__main__":
+    main()

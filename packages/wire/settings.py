@@ -1,7 +1,8 @@
 """Settings are read once, from `SEEDLIFT_*` variables, into one frozen Struct; an unknown name is refused."""
 
 from collections.abc import Mapping
-from typing import TypeVar
+from pathlib import Path
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -26,7 +27,14 @@ def read(kind: type[S], environ: Mapping[str, str]) -> S:
     values = {}
     for name, text in given.items():
         try:
-            values[fields[name].name] = msgspec.convert(text, fields[name].type, strict=False)
+            values[fields[name].name] = msgspec.convert(text, fields[name].type, strict=False, dec_hook=_path)
         except msgspec.ValidationError as bad:
             raise BadSettings(f"{name}={text!r}: {bad}") from None
     return kind(**values)
+
+
+def _path(kind: type[Any], text: str) -> Path:
+    """The one type of ours that msgspec does not know."""
+    if kind is not Path:
+        raise NotImplementedError(kind)
+    return Path(text)

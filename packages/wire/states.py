@@ -108,7 +108,7 @@ JOB_MOVES: dict[JobState, frozenset[JobState]] = {
     J.UPLOADING: frozenset({J.QUEUED, J.DOWNLOADING}) | _JOB_OUT,
     J.PAUSED: frozenset({J.SUBMITTED, J.METADATA_FETCH, J.QUEUED, J.DOWNLOADING, J.UPLOADING}) | _JOB_OUT - {J.PAUSED},
     J.COMPLETED: frozenset({J.EXPIRED}),
-    J.FAILED: frozenset({J.QUEUED, J.SUBMITTED, J.CANCELLED}),
+    J.FAILED: frozenset({J.QUEUED, J.SUBMITTED, J.METADATA_FETCH, J.CANCELLED}),
     J.CANCELLED: frozenset(),
     J.EXPIRED: frozenset(),
 }
@@ -126,9 +126,11 @@ AGENT_MOVES: dict[AgentState, frozenset[AgentState]] = {
 
 def job_state(intent: Intent, transfer: TransferState, *, metadata_known: bool, claimed_before: bool) -> JobState:
     """What a job's state is, given what was asked and what its transfer does; the only source of it."""
+    if intent is Intent.STOP:  # before STORED: what one job gave up may still be finished for another
+        return J.CANCELLED
     if transfer is T.STORED:
         return J.COMPLETED
-    if intent is Intent.STOP or transfer is T.STOPPED:
+    if transfer is T.STOPPED:
         return J.CANCELLED
     if transfer is T.FAILED:
         return J.FAILED

@@ -1,0 +1,412 @@
+"""The driver: one task that owns the engine and every transfer.
+
+It hears events (from the engine, from errands, from uploads), folds them, looks at what is wanted, and acts on the
+plan. Whatever takes time runs beside it and comes back as an event.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from functools import partial
+from typing import assert_never
+
+from telemetry.correlation import correlated
+
+from agent import reconcile
+from agent.config import Settings
+from agent.desired import Desired
+from agent.disk import Disk
+from agent.engine.api import Add, Checked, Engine, MetadataArrived, MetadataMismatch, NotThere, PieceVerified
+from agent.fleet import Fleet, Refusal
+from agent.journal import Journal
+from agent.metrics import PARTS, STORED_BYTES, TRANSFERS
+from agent.parts import ASKED_FIRST
+from agent.prepare import CannotPrepare, prepare
+from agent.running import (
+    Began,
+    Counted,
+    Entered,
+    Errand,
+    Event,
+    Failed,
+    InEngine,
+    InfoFetched,
+    Judged,
+    Prepared,
+    Run,
+    begin,
+    done,
+    fold,
+    phase,
+)
+from agent.sync import Told, report
+from agent.transfer import Transfer
+from agent.upload import BATCH_BYTES, BATCH_FILES, GivenUp, Put, Task, Uploads
+from telemetry import logs
+from wire.ids import BootId, TransferId
+from wire.messages import Failure, Found, PartStored, Spec, Sync, Synced
+from wire.states import Phase
+
+log = logs.get(__name__)
+
+TICK_S = 1.0
+"""How often the engine says its rates."""
+READ_AGAIN_S = 1.0
+"""After a piece could not be read: the disk, or a torrent on its way out."""
+UNACKED_MANY = 250
+"""Half a report: small files come faster than syncs, so this many ask for one at once."""
+
+
+class Driver:
+    def __init__(
+        self,
+        settings: Settings,
+        engine: Engine,
+        fleet: Fleet,
+        uploads: Uploads,
+        disk: Disk,
+        boot: BootId,
+        version: str,
+    ) -> None:
+        self.desired = Desired()
+        self.runs: dict[TransferId, Run] = {}
+        self.wake = asyncio.Event()
+        """A sync is due now."""
+        self.changed: Callable[[], None] = lambda: None
+        """There may be room for another claim."""
+        self._transfers: dict[TransferId, Transfer] = {}
+        self._settings = settings
+        self._engine = engine
+        self._fleet = fleet
+        self._uploads = uploads
+        self._disk = disk
+        self._boot = boot
+        self._version = version
+        self._inbox: asyncio.Queue[Event | None] = asyncio.Queue()
+        self._turns: deque[TransferId] = deque()
+        self._slots = settings.agent_uploads
+        self._found: list[Found] = disk.found()
+        self._rev = 0
+        self._leaving = False
+        self._group: asyncio.TaskGroup | None = None
+        engine.listen(self._inbox.put_nowait)
+
+    # What others call.
+
+    def take(self, spec: Spec) -> None:
+        self.desired.take(spec)
+        self._inbox.put_nowait(None)
+
+    def load(self) -> int:
+        return len(self.desired.wanted)
+
+    async def run(self) -> None:
+        async with asyncio.TaskGroup() as self._group:
+            self._group.create_task(self._tick())
+            self._sweep()
+            while True:
+                event = await self._inbox.get()
+                if event is not None:
+                    self._hear(event)
+                if self._inbox.empty():
+                    self._look()
+
+    async def leave(self, grace_s: float) -> None:
+        """Nothing new is begun; what is on its way to the store has a moment to arrive. The next sync says so."""
+        self._leaving = True
+        tasks = {task for transfer in self._transfers.values() for task in transfer.tasks}
+        if tasks:
+            _, late = await asyncio.wait(tasks, timeout=grace_s)
+            for task in late:
+                task.cancel()
+
+    def build(self) -> Sync:
+        self._rev += 1
+        now_s = asyncio.get_running_loop().time()
+        reports = []
+        for transfer, run in self.runs.items():
+            want = self.desired.wanted.get(transfer)
+            if want is None or want.spec.epoch != run.epoch:
+                continue
+            held = self._transfers[transfer]
+            held.rev += 1
+            told = Told(rev=held.rev, store_rate=held.rate(now_s), handover=self._leaving)
+            reports.append(report(run, held.book, held.unacked, told))
+        return Sync(
+            boot=self._boot,
+            rev=self._rev,
+            version=self._version,
+            slots=self._settings.agent_slots,
+            held=self.desired.held(),
+            found=self._found,
+            reports=reports,
+            leaving=self._leaving,
+        )
+
+    def heard(self, sync: Sync, synced: Synced) -> None:
+        accepted = {verdict.transfer for verdict in synced.verdicts if verdict.standing == "ok"}
+        for told in sync.reports:
+            held = self._transfers.get(told.transfer)
+            if held is not None and held.spec.epoch == told.epoch and told.transfer in accepted:
+                held.unacked.acknowledged(told)
+                if len(held.unacked) or (done(self.runs[told.transfer]) and not told.done):
+                    self.wake.set()
+        self.desired.heard(sync, synced)
+        for transfer in self.desired.not_adopted(sync.found):
+            self._disk.drop(transfer)
+        if sync.found:
+            self._found = []
+            self._sweep()
+        self._inbox.put_nowait(None)
+
+    # Hearing.
+
+    def _hear(self, event: Event) -> None:
+        run = self.runs.get(event.transfer)
+        if run is None:
+            return  # of a transfer that was dropped meanwhile
+        held = self._transfers[event.transfer]
+        if isinstance(event, PieceVerified | Checked):
+            event = self._count(held, event)
+        elif isinstance(event, MetadataArrived):
+            held.raw_info = event.info
+        after = self.runs[run.transfer] = fold(run, event)
+        if _tells(run) != _tells(after):
+            self.wake.set()
+            self._say(held, run, after)
+
+    def _count(self, held: Transfer, event: PieceVerified | Checked) -> Event:
+        book = held.book
+        if book is None:
+            return event
+        pieces = event.have if isinstance(event, Checked) else (event.piece,)
+        became = sum(book.verified(piece) for piece in pieces)
+        if became:
+            self._engine.ask(event.transfer, [(piece, ASKED_FIRST) for piece in book.slide()])
+        return Counted(event.transfer, unready=book.unready, unstored=book.unstored)
+
+    def _say(self, held: Transfer, before: Run, after: Run) -> None:
+        with correlated(held.spec.correlation_id):
+            if after.failure is not None and before.failure is None:
+                log.warning(
+                    "transfer.failed", transfer=after.transfer, code=after.failure.code, detail=after.failure.detail
+                )
+            elif done(after):
+                log.info("transfer.done", transfer=after.transfer, epoch=after.epoch)
+            else:
+                log.info("transfer.phase", transfer=after.transfer, phase=phase(after))
+
+    # Acting.
+
+    def _look(self) -> None:
+        while actions := reconcile.plan(self.desired.wanted, self.runs):
+            if self._leaving:
+                break
+            for action in actions:
+                self._act(action)
+        self._pump()
+        for kind in Phase:
+            TRANSFERS.labels(phase=kind).set(sum(phase(run) is kind for run in self.runs.values()))
+
+    def _act(self, action: reconcile.Action) -> None:
+        transfer = action.transfer
+        match action:
+            case reconcile.Start():
+                self._start(self.desired.wanted[transfer].spec)
+            case reconcile.Drop(wipe=wipe):
+                self._drop(transfer, wipe=wipe)
+            case reconcile.Go():
+                self._hear(Judged(transfer, go=True))
+            case reconcile.FetchInfo():
+                self._errand(transfer, Errand.FETCH_INFO, self._fetch_info)
+            case reconcile.FetchMetadata():
+                self._enter(transfer, InEngine.METADATA)
+            case reconcile.Judge():
+                self._errand(transfer, Errand.JUDGE, self._judge)
+            case reconcile.Prepare():
+                self._errand(transfer, Errand.PREPARE, self._prepare)
+            case reconcile.Bring():
+                self._enter(transfer, InEngine.CONTENT)
+            case reconcile.Halt():
+                self._engine.remove(transfer)
+                self._hear(Entered(transfer, InEngine.NONE))
+            case _:
+                assert_never(action)
+
+    def _start(self, spec: Spec) -> None:
+        held = Transfer(spec, Journal(self._disk.journal(spec.transfer)))
+        held.held()
+        self._transfers[spec.transfer] = held
+        self.runs[spec.transfer] = begin(spec)
+        self._turns.append(spec.transfer)
+        self.wake.set()
+
+    def _drop(self, transfer: TransferId, *, wipe: bool) -> None:
+        held = self._transfers.pop(transfer)
+        for task in held.tasks:
+            task.cancel()
+        self._engine.remove(transfer)
+        held.journal.close()
+        if wipe:
+            self._disk.drop(transfer)
+            self._sweep()
+        del self.runs[transfer]
+        self._turns.remove(transfer)
+        self.changed()
+        with correlated(held.spec.correlation_id):
+            log.info("transfer.dropped", transfer=transfer, epoch=held.spec.epoch)
+
+    def _enter(self, transfer: TransferId, kind: InEngine) -> None:
+        held = self._transfers[transfer]
+        content = kind is InEngine.CONTENT
+        peers = [*map(_endpoint, held.spec.peers), *self._engine.known_peers(transfer)]
+        add = Add(
+            transfer=transfer,
+            folder=self._disk.data(transfer),
+            v1=held.spec.v1,
+            v2=held.spec.v2,
+            trackers=held.spec.trackers,
+            web_seeds=held.spec.web_seeds,
+            peers=peers,
+            info=held.raw_info if content else None,
+            priorities=held.book.priorities() if content and held.book else (),
+            sizes=[(file.index, file.size_bytes) for file in held.info.content] if content and held.info else (),
+        )
+        try:
+            self._engine.allow(held.spec.allow)
+            self._engine.add(add)
+        except MetadataMismatch as bad:
+            self._hear(Failed(transfer, Failure("metadata_mismatch", str(bad), retryable=False)))
+        except RuntimeError as failure:  # what libtorrent raises
+            self._hear(Failed(transfer, Failure("engine_error", str(failure))))
+        else:
+            self._hear(Entered(transfer, kind))
+            if content and held.book:
+                self._hear(Counted(transfer, held.book.unready, held.book.unstored))
+
+    # Errands: one at a time for a transfer, beside the driver.
+
+    def _errand(self, transfer: TransferId, errand: Errand, do: Callable[[Transfer], Awaitable[Event]]) -> None:
+        self._hear(Began(transfer, errand))
+        held = self._transfers[transfer]
+        self._beside(held, self._run_errand(held, do))
+
+    async def _run_errand(self, held: Transfer, do: Callable[[Transfer], Awaitable[Event]]) -> None:
+        with correlated(held.spec.correlation_id):
+            try:
+                event = await do(held)
+            except Refusal as refusal:
+                self._refused(held, refusal)
+            except CannotPrepare as failure:
+                self._inbox.put_nowait(Failed(held.spec.transfer, failure.failure))
+            else:
+                self._inbox.put_nowait(event)
+
+    async def _fetch_info(self, held: Transfer) -> Event:
+        spec = held.spec
+        held.raw_info = await self._fleet.patiently(partial(self._fleet.info, spec.transfer, spec.epoch))
+        return InfoFetched(spec.transfer)
+
+    async def _judge(self, held: Transfer) -> Event:
+        spec, info = held.spec, held.raw_info
+        assert info is not None
+        verdict = await self._fleet.patiently(partial(self._fleet.judge, spec.transfer, spec.epoch, info))
+        return Judged(spec.transfer, go=verdict.go)
+
+    async def _prepare(self, held: Transfer) -> Event:
+        await prepare(held, self._fleet, self._disk)
+        assert held.book is not None
+        self._inbox.put_nowait(Prepared(held.spec.transfer))
+        return Counted(held.spec.transfer, held.book.unready, held.book.unstored)
+
+    def _refused(self, held: Transfer, refusal: Refusal) -> None:
+        if refusal.void:
+            log.info("transfer.void", transfer=held.spec.transfer, code=refusal.code)
+            self.desired.let_go(held.spec.transfer, held.spec.epoch)
+            self._inbox.put_nowait(None)
+        else:
+            self._inbox.put_nowait(Failed(held.spec.transfer, Failure(refusal.code, refusal.detail)))
+
+    # Uploads: a slot is taken, in turn, by whichever transfer has units ready.
+
+    def _pump(self) -> None:
+        idle = 0
+        while self._slots and idle < len(self._turns) and not self._leaving:
+            transfer = self._turns[0]
+            self._turns.rotate(-1)
+            held, run = self._transfers[transfer], self.runs[transfer]
+            taken = held.book.take(BATCH_BYTES, BATCH_FILES) if held.book and run.prepared and not run.failure else []
+            if not taken or held.book is None:
+                idle += 1
+                continue
+            idle = 0
+            self._slots -= 1
+            task = Task(transfer, run.epoch, held.book.layout, taken)
+            self._beside(held, self._upload(held, task))
+
+    async def _upload(self, held: Transfer, task: Task) -> None:
+        with correlated(held.spec.correlation_id):
+            try:
+                await self._uploads.put(task, partial(self._stored, held))
+            except Refusal as refusal:
+                self._refused(held, refusal)
+            except GivenUp as failure:
+                self._inbox.put_nowait(Failed(task.transfer, Failure(failure.code, failure.detail)))
+            except (NotThere, TimeoutError) as failure:
+                log.warning("piece.unreadable", transfer=task.transfer, detail=str(failure))
+                await asyncio.sleep(READ_AGAIN_S)
+            finally:
+                self._slots += 1
+                for index in task.indices:
+                    if held.book:
+                        held.book.give_back(index)
+                self._inbox.put_nowait(None)
+
+    async def _stored(self, held: Transfer, put: Put) -> None:
+        book = held.book
+        assert book is not None
+        if held.is_replaced(put.upload):
+            return  # put into an upload that is gone; its unit is given back
+        if await held.note(put.index, put.upload, put.stored):
+            self._engine.ask(held.spec.transfer, list(enumerate(book.priorities())))
+        PARTS.inc()
+        STORED_BYTES.inc(put.stored.size_bytes)
+        log.debug("part.stored", transfer=held.spec.transfer, file=put.stored.file, size_bytes=put.stored.size_bytes)
+        if isinstance(put.stored, PartStored) and book.file_is_stored(put.stored.file):
+            log.info("file.stored", transfer=held.spec.transfer, file=put.stored.file)
+        if len(held.unacked) >= UNACKED_MANY:
+            self.wake.set()
+        self._inbox.put_nowait(Counted(held.spec.transfer, book.unready, book.unstored))
+
+    # Beside.
+
+    def _beside(self, held: Transfer, work: Awaitable[None]) -> None:
+        assert self._group is not None
+        task = self._group.create_task(_awaited(work))
+        held.tasks.add(task)
+        task.add_done_callback(held.tasks.discard)
+
+    def _sweep(self) -> None:
+        if self._group is not None:
+            self._group.create_task(asyncio.to_thread(self._disk.sweep))
+
+    async def _tick(self) -> None:
+        while True:
+            with suppress(NotThere):  # the session may end before we do
+                self._engine.tick()
+            await asyncio.sleep(TICK_S)
+
+
+async def _awaited(work: Awaitable[None]) -> None:
+    await work
+
+
+def _tells(run: Run) -> tuple[Phase, bool, Failure | None]:
+    """What the control plane should hear of at once."""
+    return phase(run), done(run), run.failure
+
+
+def _endpoint(peer: str) -> tuple[str, int]:
+    host, _, port = peer.rpartition(":")
+    return host.strip("[]"), int(port)

@@ -1,0 +1,1 @@
+"""libtorrent, behind a small protocol; the only room that imports it."""

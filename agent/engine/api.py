@@ -1,0 +1,98 @@
+"""What the agent asks of a torrent engine, and what an engine says: one protocol and its frozen events."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from msgspec import Struct
+
+from wire.ids import TransferId
+
+
+class Add(Struct, frozen=True):
+    """A torrent to bring. Without `info` only its metadata is fetched; with it, `priorities` says which pieces."""
+
+    transfer: TransferId
+    folder: Path
+    """Files lie here, named by their index: names from the torrent never touch the disk."""
+    v1: str | None
+    v2: str | None
+    trackers: Sequence[Sequence[str]]
+    web_seeds: Sequence[str]
+    peers: Sequence[tuple[str, int]]
+    info: bytes | None = None
+    priorities: Sequence[int] = ()
+    sizes: Sequence[tuple[int, int]] = ()
+    """(index, size) of every file that is no padding, as `wire` reads them: they must be what the engine reads."""
+
+
+class MetadataArrived(Struct, frozen=True):
+    transfer: TransferId
+    info: bytes
+    """The raw info dict, whose hash the engine has checked."""
+
+
+class Checked(Struct, frozen=True):
+    """What was on disk has been looked at; later ones repeat it when single events were lost."""
+
+    transfer: TransferId
+    have: tuple[int, ...]
+
+
+class PieceVerified(Struct, frozen=True):
+    transfer: TransferId
+    piece: int
+
+
+class Figures(Struct, frozen=True):
+    transfer: TransferId
+    down_rate: int
+    up_rate: int
+    peers: int
+    seeds: int
+
+
+class Broke(Struct, frozen=True):
+    """The engine cannot go on with this torrent."""
+
+    transfer: TransferId
+    code: str
+    detail: str
+    retryable: bool
+
+
+EngineEvent = MetadataArrived | Checked | PieceVerified | Figures | Broke
+
+
+class MetadataMismatch(Exception):
+    """The engine sees other files in an info dict than `wire` does."""
+
+
+class NotThere(Exception):
+    """A piece cannot be read: it is not verified, its torrent is gone, or the disk failed."""
+
+
+class Engine(Protocol):
+    """One torrent session. All calls and all events happen in the loop's thread; no call waits for the network."""
+
+    def listen(self, heard: Callable[[EngineEvent], None]) -> None: ...
+
+    def allow(self, ranges: Sequence[str]) -> None:
+        """Refused address space (CIDR) that may be talked to."""
+
+    def add(self, add: Add) -> None: ...
+
+    def remove(self, transfer: TransferId) -> None: ...
+
+    def ask(self, transfer: TransferId, pieces: Sequence[tuple[int, int]]) -> None:
+        """Changes priorities of pieces: 0 not wanted, 7 first."""
+
+    def known_peers(self, transfer: TransferId) -> Sequence[tuple[str, int]]:
+        """Peers that are worth connecting to again."""
+
+    def tick(self) -> None:
+        """Asks for `Figures` of every torrent that changed."""
+
+    async def read(self, transfer: TransferId, piece: int) -> bytes: ...
+
+    async def aclose(self) -> None: ...

@@ -1,0 +1,235 @@
+"""The real engine: one libtorrent session.
+
+libtorrent has threads of its own. `set_alert_notify` fires on any of them, so it does nothing but call the loop; all
+else happens in the loop's thread.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+import libtorrent as lt
+
+from agent.config import Settings
+from agent.engine import alerts
+from agent.engine.api import Add, Broke, EngineEvent, MetadataArrived, MetadataMismatch, NotThere
+from agent.engine.settings import ip_filter, load_limits, pack
+from telemetry import logs
+from wire.ids import TransferId
+
+log = logs.get(__name__)
+
+CLOSE_S = 8.0
+"""A session that ends says goodbye to its trackers, a second each at most; then it is left behind."""
+_FLAGS = lt.torrent_flags
+_PLAIN = _FLAGS.update_subscribe | _FLAGS.apply_ip_filter | _FLAGS.duplicate_is_error
+
+
+class Session:
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._loop = asyncio.get_running_loop()
+        self._transfers: dict[lt.torrent_handle, TransferId] = {}
+        self._handles: dict[TransferId, lt.torrent_handle] = {}
+        self._peers: dict[TransferId, Sequence[tuple[str, int]]] = {}
+        self._reads: dict[tuple[TransferId, int], list[asyncio.Future[bytes]]] = {}
+        self._allowed: tuple[str, ...] = ()
+        self._heard: Callable[[EngineEvent], None] = lambda event: None
+        params = lt.session_params()
+        params.settings = pack(settings)
+        params.ip_filter = ip_filter(())
+        self._session: lt.session | None = lt.session(params)
+        self._session.set_alert_notify(self._notified)
+
+    @property
+    def port(self) -> int:
+        return self._live.listen_port()
+
+    def listen(self, heard: Callable[[EngineEvent], None]) -> None:
+        self._heard = heard
+
+    def allow(self, ranges: Sequence[str]) -> None:
+        if tuple(ranges) != self._allowed:
+            self._allowed = tuple(ranges)
+            self._live.set_ip_filter(ip_filter(ranges))
+
+    def add(self, add: Add) -> None:
+        self.remove(add.transfer)
+        add.folder.mkdir(parents=True, exist_ok=True)
+        handle = self._live.add_torrent(self._params(add))
+        self._transfers[handle] = add.transfer
+        self._handles[add.transfer] = handle
+
+    def remove(self, transfer: TransferId) -> None:
+        self._peers.pop(transfer, None)
+        handle = self._handles.pop(transfer, None)
+        if handle is None:
+            return
+        del self._transfers[handle]
+        self._live.remove_torrent(handle)
+        for key in [key for key in self._reads if key[0] == transfer]:
+            self._answer(key, None, "the torrent was removed")
+
+    def ask(self, transfer: TransferId, pieces: Sequence[tuple[int, int]]) -> None:
+        if pieces and (handle := self._handles.get(transfer)):
+            handle.prioritize_pieces(list(pieces))
+
+    def known_peers(self, transfer: TransferId) -> Sequence[tuple[str, int]]:
+        return self._peers.get(transfer, ())
+
+    def tick(self) -> None:
+        self._live.post_torrent_updates(0)
+
+    async def read(self, transfer: TransferId, piece: int) -> bytes:
+        """Through libtorrent's cache: a file read right after its piece was verified may still hold zeros."""
+        handle = self._handles.get(transfer)
+        if handle is None:
+            raise NotThere("the torrent is not in the session")
+        answer: asyncio.Future[bytes] = self._loop.create_future()
+        waiting = self._reads.setdefault((transfer, piece), [])
+        waiting.append(answer)
+        if len(waiting) == 1:
+            handle.read_piece(piece)
+        return await answer
+
+    async def aclose(self) -> None:
+        if self._session is None:
+            return
+        session, self._session = self._session, None
+        session.set_alert_notify(lambda: None)
+        session.pause()
+        self._handles.clear()
+        self._transfers.clear()
+        for key in list(self._reads):
+            self._answer(key, None, "the session ends")
+        gone = _Last(session)
+        del session
+        try:
+            async with asyncio.timeout(CLOSE_S):
+                await asyncio.to_thread(gone.drop)
+        except TimeoutError:
+            log.warning("engine.slow_to_close")
+
+    @property
+    def _live(self) -> lt.session:
+        if self._session is None:
+            raise NotThere("the session has ended")
+        return self._session
+
+    def _notified(self) -> None:
+        """On one of libtorrent's threads."""
+        try:
+            self._loop.call_soon_threadsafe(self._drain)
+        except RuntimeError:  # the loop is closed: nobody listens any more
+            return
+
+    def _drain(self) -> None:
+        if self._session is None:
+            return
+        for alert in self._session.pop_alerts():
+            self._one(alert)
+
+    def _one(self, alert: lt.alert) -> None:
+        if isinstance(alert, lt.state_update_alert):
+            for event in alerts.of_statuses(alert.status, self._transfers):
+                self._heard(event)
+            return
+        if isinstance(alert, lt.alerts_dropped_alert):
+            log.warning("engine.alerts_dropped")
+            for handle in self._handles.values():
+                handle.post_status(lt.torrent_handle.query_pieces)
+            return
+        if not isinstance(alert, lt.torrent_alert):
+            return
+        transfer = self._transfers.get(alert.handle)
+        if transfer is None:
+            return
+        match alert:
+            case lt.torrent_checked_alert():
+                alert.handle.post_status(lt.torrent_handle.query_pieces)
+            case lt.read_piece_alert():
+                failed = alert.error.message() if alert.error.value() else ""
+                self._answer((transfer, alert.piece), None if failed else alert.buffer, failed)
+            case lt.metadata_received_alert():
+                alert.handle.post_peer_info()
+            case lt.peer_info_alert():
+                self._metadata(transfer, alert)
+            case _:
+                said = alerts.of_torrent(alert, transfer)
+                if said is not None:
+                    self._heard(said)
+
+    def _metadata(self, transfer: TransferId, alert: lt.peer_info_alert) -> None:
+        """The peers are asked for only when metadata has arrived: they are kept for the torrent's second coming."""
+        ours = [peer.ip for peer in alert.peer_info if peer.flags & lt.peer_info.local_connection]
+        self._peers[transfer] = ours
+        info = alert.handle.torrent_file()
+        if info is None:
+            self._heard(Broke(transfer, "engine_error", "metadata vanished", retryable=True))
+            return
+        self._heard(MetadataArrived(transfer, bytes(info.info_section())))
+
+    def _answer(self, key: tuple[TransferId, int], data: bytes | None, failed: str) -> None:
+        for answer in self._reads.pop(key, []):
+            if answer.done():
+                continue
+            if data is None:
+                answer.set_exception(NotThere(failed))
+            else:
+                answer.set_result(data)
+
+    def _params(self, add: Add) -> lt.add_torrent_params:
+        if add.info is None:
+            params = lt.add_torrent_params()
+            params.info_hashes = _hashes(add.v1, add.v2)
+            params.flags = _PLAIN | _FLAGS.default_dont_download
+        else:
+            params = _with_info(add)
+            params.flags = _PLAIN
+        if not self._settings.agent_dht:
+            params.flags |= _FLAGS.disable_dht
+        if not self._settings.agent_lsd:
+            params.flags |= _FLAGS.disable_lsd
+        params.save_path = str(add.folder)
+        tiers = [(url, tier) for tier, urls in enumerate(add.trackers) for url in urls]
+        params.trackers = [url for url, _ in tiers]
+        params.tracker_tiers = [tier for _, tier in tiers]
+        params.url_seeds = list(add.web_seeds)
+        params.peers = list(add.peers)
+        return params
+
+
+class _Last:
+    """Holds the last reference to a session, so that its slow end can happen in a thread of its own."""
+
+    def __init__(self, session: lt.session) -> None:
+        self._kept: lt.session | None = session
+
+    def drop(self) -> None:
+        self._kept = None
+
+
+def _hashes(v1: str | None, v2: str | None) -> lt.info_hash_t:
+    if v1 and v2:
+        return lt.info_hash_t(lt.sha1_hash(bytes.fromhex(v1)), lt.sha256_hash(bytes.fromhex(v2)))
+    if v2:
+        return lt.info_hash_t(lt.sha256_hash(bytes.fromhex(v2)))
+    return lt.info_hash_t(lt.sha1_hash(bytes.fromhex(v1 or "")))
+
+
+def _with_info(add: Add) -> lt.add_torrent_params:
+    torrent = b"d4:info" + (add.info or b"") + b"e"
+    try:
+        # Its stub names another dict than the limits that it really takes.
+        params: lt.add_torrent_params = lt.load_torrent_buffer(torrent, load_limits())  # type: ignore[call-overload]
+    except (RuntimeError, ValueError) as bad:
+        raise MetadataMismatch(f"the engine cannot read the metadata: {bad}") from None
+    files = params.ti.layout()
+    pad = lt.file_storage.flag_pad_file
+    seen = [(i, files.file_size(i)) for i in range(files.num_files()) if not files.file_flags(i) & pad]
+    if seen != list(add.sizes):
+        raise MetadataMismatch(f"the engine sees {len(seen)} files, {len(add.sizes)} are expected")
+    if files.num_pieces() != len(add.priorities):
+        raise MetadataMismatch(f"the engine sees {files.num_pieces()} pieces, {len(add.priorities)} are expected")
+    params.renamed_files = {index: str(index) for index in range(files.num_files())}
+    params.piece_priorities = list(add.priorities)
+    return params

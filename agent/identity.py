@@ -1,0 +1,150 @@
+"""Who this agent is: a key and a certificate of the fleet CA, and an nkey for the bus. All keys are made here."""
+
+import base64
+import binascii
+import os
+import ssl
+from pathlib import Path
+from uuid import UUID
+
+import httpx
+import msgspec
+from bus.jwt import new_seed, public_key
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+from msgspec import Struct
+
+from wire.ids import AgentId
+from wire.messages import Enrol, Enrolled, TokenBody
+
+ENROL_S = 30.0
+"""The control plane signs one certificate; a minute of silence would only hide a wrong address."""
+
+
+class NotEnrolled(Exception):
+    """There is no usable identity, or none could be had; the message says what to do."""
+
+
+class _Card(Struct, frozen=True):
+    """identity/agent.json: what is not a key."""
+
+    agent: UUID
+    pool: str
+    fleet_url: str
+    nats_url: str
+
+
+class Identity(Struct, frozen=True):
+    agent: AgentId
+    pool: str
+    fleet_url: str
+    nats_url: str
+    folder: Path
+    nats_seed: str
+
+    @property
+    def ca(self) -> Path:
+        return self.folder / "ca.pem"
+
+    @property
+    def certificate(self) -> Path:
+        return self.folder / "certificate.pem"
+
+    @property
+    def key(self) -> Path:
+        return self.folder / "key.pem"
+
+    def tls(self) -> ssl.SSLContext:
+        """Trusts the fleet CA alone and shows our certificate."""
+        context = _trusting(self.ca.read_text())
+        context.load_cert_chain(self.certificate, self.key)
+        return context
+
+
+def folder_of(agent_dir: Path) -> Path:
+    return agent_dir / "identity"
+
+
+async def enrol(token: str, name: str, version: str, agent_dir: Path) -> Identity:
+    """Trades a one-time token for a certificate. The token brings the CA: even this first call trusts nobody else."""
+    body = read_token(token)
+    folder = folder_of(agent_dir)
+    if (folder / "agent.json").exists():
+        raise NotEnrolled(f"{folder} already holds an identity; give the new agent a folder of its own")
+    key = ec.generate_private_key(ec.SECP256R1())
+    seed = new_seed("user")
+    asked = Enrol(secret=body.secret, csr_pem=_csr(key, name), nats_user=public_key(seed), name=name, version=version)
+    enrolled = await _ask(body, asked)
+    card = _Card(enrolled.agent, enrolled.pool, body.fleet_url, body.nats_url)
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    _write(folder / "key.pem", private)
+    _write(folder / "nats.seed", seed.encode())
+    _write(folder / "ca.pem", enrolled.ca_pem.encode())
+    _write(folder / "certificate.pem", enrolled.certificate_pem.encode())
+    _write(folder / "agent.json", msgspec.json.encode(card))  # last: with it the identity is whole
+    return load(agent_dir)
+
+
+def load(agent_dir: Path) -> Identity:
+    folder = folder_of(agent_dir)
+    try:
+        card = msgspec.json.decode((folder / "agent.json").read_bytes(), type=_Card)
+        seed = (folder / "nats.seed").read_text().strip()
+    except FileNotFoundError:
+        raise NotEnrolled(f"{agent_dir} holds no identity: run `seedlift agent enrol --token …` first") from None
+    except msgspec.DecodeError as bad:
+        raise NotEnrolled(f"{folder / 'agent.json'} cannot be read: {bad}") from None
+    return Identity(AgentId(card.agent), card.pool, card.fleet_url, card.nats_url, folder, seed)
+
+
+def read_token(token: str) -> TokenBody:
+    try:
+        raw = base64.urlsafe_b64decode(token.strip() + "=" * (-len(token.strip()) % 4))
+        return msgspec.json.decode(raw, type=TokenBody)
+    except (ValueError, binascii.Error, msgspec.DecodeError):
+        raise NotEnrolled("this is no enrolment token; make one with `seedlift fleet token`") from None
+
+
+async def _ask(body: TokenBody, asked: Enrol) -> Enrolled:
+    async with httpx.AsyncClient(verify=_trusting(body.ca_pem), timeout=ENROL_S, trust_env=False) as client:
+        try:
+            answer = await client.post(
+                f"{body.fleet_url}/fleet/enrol", content=msgspec.json.encode(asked), headers=_JSON
+            )
+        except httpx.HTTPError as failure:
+            raise NotEnrolled(f"{body.fleet_url} cannot be reached: {failure}") from None
+    if not answer.is_success:
+        raise NotEnrolled(f"enrolment was refused ({answer.status_code}): {answer.text[:500]}")
+    return msgspec.json.decode(answer.content, type=Enrolled)
+
+
+_JSON = {"Content-Type": "application/json"}
+
+
+def _trusting(ca_pem: str) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.load_verify_locations(cadata=ca_pem)
+    return context
+
+
+def _csr(key: ec.EllipticCurvePrivateKey, name: str) -> str:
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name[:64] or "agent")])
+    request = x509.CertificateSigningRequestBuilder().subject_name(subject).sign(key, hashes.SHA256())
+    return request.public_bytes(serialization.Encoding.PEM).decode()
+
+
+def _write(path: Path, data: bytes) -> None:
+    """0600 from the first byte, and whole or not at all."""
+    beside = path.with_suffix(path.suffix + ".new")
+    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with open(descriptor, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    beside.replace(path)

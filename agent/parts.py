@@ -1,0 +1,261 @@
+"""Which bytes, which pieces: a torrent's files cut into units (parts and small files), and the book of what is there.
+
+A unit is what one PUT carries: a part of a multipart upload, or a whole small file (part 0). Units stand in the order
+of the torrent's bytes and never overlap, so the units of a piece are neighbours and a search in a sorted list finds
+them: nothing here is kept per pair of piece and unit, and a torrent of 1 TiB or of 20,000 files costs little.
+"""
+
+from array import array
+from bisect import bisect_left, bisect_right
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from enum import IntEnum
+
+from msgspec import Struct
+
+from wire.parts import is_small, part_count, part_range
+from wire.units import MIB
+
+WINDOW_BYTES = 48 * MIB
+"""Bytes of unfinished units asked for first. Measured: smaller starves fast peers, larger leaves more unfinished
+parts, and with them more to upload, at the end."""
+ASKED_FIRST = 7
+ASKED_LATER = 1
+
+
+class Span(Struct, frozen=True):
+    """Where a file lies in the torrent's bytes; pad files have none."""
+
+    file: int
+    offset: int
+    size_bytes: int
+
+
+class Unit(Struct, frozen=True):
+    file: int
+    part: int
+    """1-based; 0 is a whole small file."""
+    start: int
+    """In the torrent's bytes."""
+    size_bytes: int
+
+    @property
+    def end(self) -> int:
+        return self.start + self.size_bytes
+
+
+class Layout(Struct, frozen=True):
+    units: Sequence[Unit]
+    starts: Sequence[int]
+    piece_bytes: int
+    pieces: int
+    total_bytes: int
+
+    def pieces_of(self, unit: Unit) -> range:
+        if not unit.size_bytes:
+            return range(0)
+        return range(unit.start // self.piece_bytes, -(-unit.end // self.piece_bytes))
+
+    def units_of(self, piece: int) -> Iterator[int]:
+        """Indices of the units that share bytes with a piece."""
+        low, high = piece * self.piece_bytes, (piece + 1) * self.piece_bytes
+        first = max(0, bisect_right(self.starts, low) - 1)
+        for index in range(first, bisect_left(self.starts, high)):
+            if self.units[index].size_bytes and self.units[index].end > low:
+                yield index
+
+
+def lay_out(spans: Iterable[Span], piece_bytes: int, pieces: int) -> Layout:
+    units = [unit for span in spans for unit in _units_of_file(span)]
+    return Layout(
+        units=units,
+        starts=array("q", (unit.start for unit in units)),
+        piece_bytes=piece_bytes,
+        pieces=pieces,
+        total_bytes=sum(unit.size_bytes for unit in units),
+    )
+
+
+def _units_of_file(span: Span) -> Iterator[Unit]:
+    if is_small(span.size_bytes):
+        yield Unit(file=span.file, part=0, start=span.offset, size_bytes=span.size_bytes)
+        return
+    for part in range(1, part_count(span.size_bytes) + 1):
+        first, last = part_range(span.size_bytes, part)
+        yield Unit(file=span.file, part=part, start=span.offset + first, size_bytes=last - first)
+
+
+class Is(IntEnum):
+    """What a unit is. WAITING: pieces are missing. READY: all are there. TAKEN: being put. STORED: the store has it."""
+
+    WAITING = 0
+    READY = 1
+    TAKEN = 2
+    STORED = 3
+
+
+class Book:
+    """What of one torrent is there, and what is stored. One owner changes it (the driver); it decides nothing."""
+
+    def __init__(self, layout: Layout, window_bytes: int = WINDOW_BYTES) -> None:
+        self.layout = layout
+        self.have = bytearray(layout.pieces)
+        self.state = bytearray(len(layout.units))
+        self.missing = array("l", (len(layout.pieces_of(unit)) for unit in layout.units))
+        self.ready: deque[int] = deque()
+        self.by_file: dict[int, list[int]] = {}
+        for index, unit in enumerate(layout.units):
+            self.by_file.setdefault(unit.file, []).append(index)
+        self.stored_bytes = 0
+        self.there_bytes = 0
+        """Bytes of units that are stored, or whose piece is verified."""
+        self.unstored = len(layout.units)
+        self.unready = len(layout.units)
+        self._window_bytes = window_bytes
+        self._window: set[int] = set()
+        self._window_used = 0
+        self._next = 0
+        for index, unit in enumerate(layout.units):
+            if not unit.size_bytes:
+                self._becomes_ready(index)
+
+    def already_stored(self, parts: Iterable[tuple[int, int]], files: Iterable[int]) -> None:
+        """Before anything else: what earlier epochs stored is not wanted any more."""
+        numbers = set(parts)
+        whole = set(files)
+        for file, indices in self.by_file.items():
+            for index in indices:
+                if file in whole or (file, self.layout.units[index].part) in numbers:
+                    self.stored(index)
+
+    def index_of(self, file: int, part: int) -> int | None:
+        """The unit of a file's part; None if there is none such."""
+        indices = self.by_file.get(file, [])
+        at = max(0, part - 1)
+        if at < len(indices) and self.layout.units[indices[at]].part == part:
+            return indices[at]
+        return None
+
+    def verified(self, piece: int) -> int:
+        """A piece is there; says how many units became ready by it."""
+        if self.have[piece]:
+            return 0
+        self.have[piece] = 1
+        low, high = piece * self.layout.piece_bytes, (piece + 1) * self.layout.piece_bytes
+        became = 0
+        for index in self.layout.units_of(piece):
+            self.missing[index] -= 1
+            if self.state[index] == Is.STORED:
+                continue
+            unit = self.layout.units[index]
+            self.there_bytes += min(unit.end, high) - max(unit.start, low)
+            if not self.missing[index] and self.state[index] == Is.WAITING:
+                self._becomes_ready(index)
+                became += 1
+        return became
+
+    def take(self, bytes_max: int, units_max: int) -> list[int]:
+        """The next units to put: one part, or as many small files as the limits allow."""
+        taken: list[int] = []
+        size = 0
+        while self.ready and len(taken) < units_max:
+            index = self.ready[0]
+            if self.state[index] != Is.READY:
+                self.ready.popleft()
+                continue
+            unit = self.layout.units[index]
+            if taken and (unit.part or size + unit.size_bytes > bytes_max):
+                break
+            self.ready.popleft()
+            self.state[index] = Is.TAKEN
+            taken.append(index)
+            size += unit.size_bytes
+            if unit.part:
+                break
+        return taken
+
+    def give_back(self, index: int) -> None:
+        """It was taken and could not be put: it is ready again."""
+        if self.state[index] == Is.TAKEN:
+            self.state[index] = Is.READY
+            self.ready.append(index)
+
+    def stored(self, index: int) -> None:
+        before = self.state[index]
+        if before == Is.STORED:
+            return
+        unit = self.layout.units[index]
+        if before == Is.WAITING:
+            self.unready -= 1
+            self._leave_window(index)
+            self.there_bytes += unit.size_bytes - self._there_of(index)
+        self.state[index] = Is.STORED
+        self.unstored -= 1
+        self.stored_bytes += unit.size_bytes
+
+    def forget_file(self, file: int, keep: set[int]) -> None:
+        """Its upload is gone from the store: all its parts but those of the new upload must be put again."""
+        for index in self.by_file.get(file, []):
+            unit = self.layout.units[index]
+            if self.state[index] != Is.STORED or unit.part in keep:
+                continue
+            self.unstored += 1
+            self.stored_bytes -= unit.size_bytes
+            if self.missing[index]:
+                self.state[index] = Is.WAITING
+                self.unready += 1
+                self.there_bytes -= unit.size_bytes - self._there_of(index)
+                self._next = min(self._next, index)
+            else:
+                self.state[index] = Is.READY
+                self.ready.append(index)
+
+    def file_is_stored(self, file: int) -> bool:
+        return all(self.state[index] == Is.STORED for index in self.by_file.get(file, ()))
+
+    def priorities(self) -> list[int]:
+        """For every piece, how much it is wanted; fills the window. For the moment when a torrent is added."""
+        wanted = [0] * self.layout.pieces
+        for index, unit in enumerate(self.layout.units):
+            if self.state[index] == Is.WAITING:
+                for piece in self.layout.pieces_of(unit):
+                    wanted[piece] = ASKED_LATER
+        self._next, self._window_used = 0, 0
+        self._window.clear()
+        for piece in self.slide():
+            wanted[piece] = ASKED_FIRST
+        return wanted
+
+    def slide(self) -> list[int]:
+        """Moves the window on over units that became ready; the pieces that are now to be asked for first."""
+        asked: list[int] = []
+        units = self.layout.units
+        while self._next < len(units) and (self._window_used < self._window_bytes or not self._window):
+            index = self._next
+            self._next += 1
+            if self.state[index] != Is.WAITING or index in self._window:
+                continue
+            self._window.add(index)
+            self._window_used += units[index].size_bytes
+            asked.extend(piece for piece in self.layout.pieces_of(units[index]) if not self.have[piece])
+        return asked
+
+    def _becomes_ready(self, index: int) -> None:
+        self.state[index] = Is.READY
+        self.ready.append(index)
+        self.unready -= 1
+        self._leave_window(index)
+
+    def _leave_window(self, index: int) -> None:
+        if index in self._window:
+            self._window.remove(index)
+            self._window_used -= self.layout.units[index].size_bytes
+
+    def _there_of(self, index: int) -> int:
+        """Bytes of one unit whose pieces are verified."""
+        unit, piece_bytes = self.layout.units[index], self.layout.piece_bytes
+        return sum(
+            min(unit.end, (piece + 1) * piece_bytes) - max(unit.start, piece * piece_bytes)
+            for piece in self.layout.pieces_of(unit)
+            if self.have[piece]
+        )

@@ -1,0 +1,115 @@
+"""One transfer as this agent carries it: its book, its journal, what is not yet acknowledged, the work under way."""
+
+import asyncio
+from collections.abc import Iterator
+
+from wire.metainfo import Info
+
+from agent.journal import Held, Journal, Stored
+from agent.parts import Book
+from wire.messages import FileStored, PartStored, Report, Spec
+
+
+class Unacked:
+    """Stored, and not yet acknowledged by the control plane; in the order in which it was stored."""
+
+    def __init__(self) -> None:
+        self.parts: dict[tuple[int, int], PartStored] = {}
+        self.files: dict[int, FileStored] = {}
+
+    def __len__(self) -> int:
+        return len(self.parts) + len(self.files)
+
+    def add(self, stored: PartStored | FileStored) -> None:
+        if isinstance(stored, PartStored):
+            self.parts[(stored.file, stored.part)] = stored
+        else:
+            self.files[stored.file] = stored
+
+    def acknowledged(self, report: Report) -> None:
+        """Only what the report carried: a part put again meanwhile has another ETag."""
+        for part in report.parts:
+            if self.parts.get((part.file, part.part)) == part:
+                del self.parts[(part.file, part.part)]
+        for file in report.files:
+            if self.files.get(file.file) == file:
+                del self.files[file.file]
+
+    def forget_parts(self, file: int, keep: set[int]) -> None:
+        for key in [key for key in self.parts if key[0] == file and key[1] not in keep]:
+            del self.parts[key]
+
+
+class Transfer:
+    def __init__(self, spec: Spec, journal: Journal) -> None:
+        self.spec = spec
+        self.journal = journal
+        self.raw_info: bytes | None = None
+        self.info: Info | None = None
+        self.book: Book | None = None
+        self.unacked = Unacked()
+        self.tasks: set[asyncio.Task[None]] = set()
+        self.rev = 0
+        self.store_rate = 0
+        self._rated: tuple[float, int] | None = None
+        self._uploads: dict[int, str] = {}
+        self._replaced: set[str] = set()
+        self._by_upload: dict[str, set[int]] = {}
+        self._writing = asyncio.Lock()
+
+    def held(self) -> None:
+        if self.journal.epoch != self.spec.epoch:
+            self.journal.append([Held(self.spec.transfer, self.spec.epoch)])
+
+    def remembered(self) -> Iterator[Stored]:
+        """Parts that an earlier life stored and the control plane does not know of; their upload may be gone."""
+        known = {(part.file, part.part) for part in self.spec.parts}
+        whole = set(self.spec.files)
+        for key, stored in self.journal.stored.items():
+            if key not in known and key[0] not in whole:
+                yield stored
+
+    def confirmed(self, index: int, stored: Stored) -> None:
+        """An earlier life stored it, and its upload is still the open one."""
+        assert self.book is not None
+        self._belongs(stored.part, stored.upload)
+        self.book.stored(index)
+        self.unacked.add(stored.part)
+
+    def is_replaced(self, upload: str) -> bool:
+        return upload in self._replaced
+
+    async def note(self, index: int, upload: str, stored: PartStored | FileStored) -> bool:
+        """The store has acknowledged a unit. True: its upload is a new one, and what was in the old one is lost."""
+        assert self.book is not None
+        lost = False
+        if isinstance(stored, PartStored):
+            lost = self._belongs(stored, upload)
+            async with self._writing:
+                await asyncio.to_thread(self.journal.append, [Stored(upload, stored)])
+        self.book.stored(index)
+        self.unacked.add(stored)
+        return lost
+
+    def _belongs(self, stored: PartStored, upload: str) -> bool:
+        parts = self._by_upload.setdefault(upload, set())
+        parts.add(stored.part)
+        before = self._uploads.setdefault(stored.file, upload)
+        if before == upload:
+            return False
+        self._uploads[stored.file] = upload
+        self._replaced.add(before)
+        assert self.book is not None
+        self.book.forget_file(stored.file, keep=parts)
+        self.unacked.forget_parts(stored.file, keep=parts)
+        return True
+
+    def rate(self, now_s: float) -> int:
+        """Bytes a second into the store, over about the last seconds."""
+        stored = self.book.stored_bytes if self.book else 0
+        if self._rated is None or now_s - self._rated[0] > 1:
+            if self._rated is not None:
+                fresh = max(0, stored - self._rated[1]) / (now_s - self._rated[0])
+                self.store_rate = int(fresh if not self.store_rate else (fresh + self.store_rate) / 2)
+            self._rated = (now_s, stored)
+        return self.store_rate

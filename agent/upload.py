@@ -1,0 +1,172 @@
+"""From pieces to the store: one batch is a part, or some small files, that goes through one upload slot.
+
+    read its pieces ──► CRC-32 ──► grants, for all of the batch at once ──► PUT each ──► stored
+
+A store or a control plane that is away is waited for; bytes stay where they are, and the slot stays taken, so what
+is in memory is bounded by the slots.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from zlib import crc32
+
+from msgspec import Struct
+
+from agent.engine.api import Engine
+from agent.fleet import Fleet, backoff
+from agent.parts import Layout, Unit
+from agent.store import NO_SUCH_UPLOAD, Store, StoreAway, StoreRefused
+from telemetry import logs
+from wire.ids import TransferId
+from wire.messages import FileStored, Grant, PartStored, Want
+from wire.units import MIB
+
+log = logs.get(__name__)
+
+BATCH_BYTES = 8 * MIB
+"""As much as one part: a slot of small files costs no more memory than a slot with a part."""
+BATCH_FILES = 64
+"""Fewer than WANTS_MAX, so that all slots have some while the first batch waits for its grants."""
+SMALL_AT_ONCE = 4
+"""PUTs of one batch at a time: a small one is mostly waiting."""
+KEPT_BYTES = 16 * MIB
+"""A longer part is not kept in memory but read twice, for its CRC and for its PUT."""
+READ_S = 60.0
+"""A piece comes from libtorrent's cache or from a disk; one that takes longer is broken."""
+REFUSED_MAX = 6
+"""4xx answers for one unit, each with a fresh grant: about a quarter of a minute."""
+
+
+class Task(Struct, frozen=True):
+    """What one slot does: units of one transfer, by their index in its layout."""
+
+    transfer: TransferId
+    epoch: int
+    layout: Layout
+    indices: Sequence[int]
+
+
+class Put(Struct, frozen=True):
+    """One unit that the store has acknowledged."""
+
+    index: int
+    upload: str
+    stored: PartStored | FileStored
+
+
+class GivenUp(Exception):
+    """The store refuses a unit again and again."""
+
+    def __init__(self, code: str, detail: str) -> None:
+        super().__init__(detail)
+        self.code = code
+        self.detail = detail
+
+
+class Body:
+    """The bytes of one unit; a short one is read once and kept."""
+
+    def __init__(self, engine: Engine, task: Task, unit: Unit) -> None:
+        self._engine = engine
+        self._task = task
+        self.unit = unit
+        self.crc32 = 0
+        self._kept: list[memoryview] = []
+
+    async def check(self, read: dict[int, bytes]) -> None:
+        """Finds the CRC. `read` holds the last piece of the batch so far: small files share pieces."""
+        keep = self.unit.size_bytes <= KEPT_BYTES
+        async for view in self._pieces(read):
+            self.crc32 = crc32(view, self.crc32)
+            if keep:
+                self._kept.append(view)
+
+    async def chunks(self) -> AsyncIterator[memoryview]:
+        if self._kept or not self.unit.size_bytes:
+            for view in self._kept:
+                yield view
+            return
+        async for view in self._pieces({}):
+            yield view
+
+    async def _pieces(self, read: dict[int, bytes]) -> AsyncIterator[memoryview]:
+        piece_bytes = self._task.layout.piece_bytes
+        for piece in self._task.layout.pieces_of(self.unit):
+            if piece not in read:
+                read.clear()
+                async with asyncio.timeout(READ_S):
+                    read[piece] = await self._engine.read(self._task.transfer, piece)
+            begins = piece * piece_bytes
+            low, high = max(self.unit.start - begins, 0), min(self.unit.end - begins, piece_bytes)
+            yield memoryview(read[piece])[low:high]
+
+
+class Uploads:
+    """Puts batches; what it needs to know of a transfer comes with the task."""
+
+    def __init__(self, engine: Engine, fleet: Fleet, store: Store) -> None:
+        self._engine = engine
+        self._fleet = fleet
+        self._store = store
+
+    async def put(self, task: Task, stored: Callable[[Put], Awaitable[None]]) -> None:
+        """Calls `stored` for every unit as it is done. Raises Refusal (not ours any more), NotThere, GivenUp."""
+        bodies = [Body(self._engine, task, task.layout.units[index]) for index in task.indices]
+        read: dict[int, bytes] = {}
+        for body in bodies:
+            await body.check(read)
+        grants = await self._grants(task, bodies)
+        todo = iter(list(zip(task.indices, bodies, strict=True)))
+        if len(bodies) == 1:
+            await self._some(task, todo, grants, stored)
+            return
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(min(SMALL_AT_ONCE, len(bodies))):
+                    group.create_task(self._some(task, todo, grants, stored))
+        except BaseExceptionGroup as failures:
+            raise failures.exceptions[0] from None  # they fail alike; one says it
+
+    async def _some(
+        self,
+        task: Task,
+        todo: Iterator[tuple[int, Body]],
+        grants: dict[tuple[int, int], Grant],
+        stored: Callable[[Put], Awaitable[None]],
+    ) -> None:
+        for index, body in todo:
+            await stored(await self._one(task, index, body, grants))
+
+    async def _one(self, task: Task, index: int, body: Body, grants: dict[tuple[int, int], Grant]) -> Put:
+        unit = body.unit
+        grant = grants.get((unit.file, unit.part))
+        tries = refused = 0
+        while True:
+            if grant is None:
+                grant = (await self._grants(task, [body]))[(unit.file, unit.part)]
+            try:
+                etag = await self._store.put(grant, body.chunks, unit.size_bytes)
+                return Put(index, grant.upload, _stored(body, grant, etag))
+            except StoreRefused as failure:
+                refused += 1
+                log.warning("part.refused", file=unit.file, part=unit.part, status=failure.status, detail=str(failure))
+                if refused >= REFUSED_MAX:
+                    gone = failure.status == NO_SUCH_UPLOAD
+                    raise GivenUp("upload_gone" if gone else "store_refused", str(failure)) from None
+            except StoreAway as failure:
+                log.info("store.away", file=unit.file, part=unit.part, detail=str(failure))
+            grant = None  # it may have expired meanwhile, or its upload was replaced
+            tries += 1
+            await asyncio.sleep(backoff(tries))
+
+    async def _grants(self, task: Task, bodies: Sequence[Body]) -> dict[tuple[int, int], Grant]:
+        wants = [Want(b.unit.file, b.unit.part, b.unit.size_bytes, b.crc32) for b in bodies]
+        grants = await self._fleet.patiently(lambda: self._fleet.grants(task.transfer, task.epoch, wants))
+        return {(grant.file, grant.part): grant for grant in grants}
+
+
+def _stored(body: Body, grant: Grant, etag: str) -> PartStored | FileStored:
+    unit = body.unit
+    if unit.part:
+        return PartStored(unit.file, unit.part, unit.size_bytes, body.crc32, etag)
+    return FileStored(unit.file, unit.size_bytes, body.crc32, etag, grant.key)

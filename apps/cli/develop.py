@@ -1,0 +1,42 @@
+"""`seedlift test` and `seedlift bench`."""
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from cli.programs import ROOT, become, refuse
+
+BENCHES = ROOT / "tests" / "bench"
+
+
+def test(*arguments: Annotated[str, Parameter(allow_leading_hyphen=True)]) -> None:
+    """Run the tests. What follows goes to pytest: paths below the project's folder, -k, -x, …
+
+    Parameters
+    ----------
+    arguments
+        For pytest.
+    """
+    become("pytest", *arguments, cwd=ROOT)
+
+
+def bench(name: str, /, *, quick: bool = False, json: Path | None = None) -> None:
+    """Measure something; the exit code is 0 when it was measured, whatever the figures say.
+
+    Parameters
+    ----------
+    name
+        Which bench: a file of tests/bench.
+    quick
+        Less data and fewer rounds.
+    json
+        Write the figures here.
+    """
+    known = sorted(file.stem for file in BENCHES.glob("[a-z]*.py"))
+    if name not in known:
+        refuse(f"there is no bench {name!r}; there are: {', '.join(known) or 'none yet'}.")
+    arguments = ["--quick"] if quick else []
+    if json is not None:
+        arguments += ["--json", str(json.absolute())]
+    become(f"tests.bench.{name}", *arguments, cwd=ROOT)

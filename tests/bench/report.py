@@ -1,0 +1,63 @@
+"""What a bench prints: a table for people, JSON for programs; `holds` compares a figure with its target."""
+
+import argparse
+import json
+import os
+import platform
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+from msgspec import Struct
+from rich.console import Console
+from rich.table import Table
+
+
+class Figure(Struct, frozen=True, kw_only=True):
+    name: str
+    value: float
+    unit: str
+    target: float | None = None
+    better: Literal["lower", "higher"] = "lower"
+
+    @property
+    def holds(self) -> bool | None:
+        if self.target is None:
+            return None
+        return self.value <= self.target if self.better == "lower" else self.value >= self.target
+
+
+class Arguments(Struct, frozen=True):
+    quick: bool
+    json: Path | None
+
+
+def arguments(name: str) -> Arguments:
+    parser = argparse.ArgumentParser(prog=f"seedlift bench {name}")
+    parser.add_argument("--quick", action="store_true", help="smaller and fewer rounds; for trying, not for figures")
+    parser.add_argument("--json", type=Path)
+    given = parser.parse_args()
+    return Arguments(given.quick, given.json)
+
+
+def machine() -> dict[str, Any]:
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return {
+        "cores": len(os.sched_getaffinity(0)),
+        "memory_gib": round(memory / 2**30, 1),
+        "system": platform.platform(),
+        "python": platform.python_version(),
+    }
+
+
+def tell(bench: str, figures: list[Figure], raw: Any, given: Arguments) -> None:
+    table = Table("figure", "value", "unit", "target", "holds", title=bench)
+    for figure in figures:
+        target = "" if figure.target is None else f"{'≤' if figure.better == 'lower' else '≥'} {figure.target:g}"
+        holds = {None: "", True: "yes", False: "NO"}[figure.holds]
+        table.add_row(figure.name, f"{figure.value:.3f}", figure.unit, target, holds)
+    Console().print(table)
+    if given.json:
+        rows = [msgspec.to_builtins(f) | {"holds": f.holds} for f in figures]
+        body = {"bench": bench, "machine": machine(), "quick": given.quick, "figures": rows, "raw": raw}
+        given.json.write_text(json.dumps(body, indent=2) + "\n")

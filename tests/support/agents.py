@@ -1,0 +1,103 @@
+"""Agents that `up` does not watch: enrolled and run by hand, as on another machine, so that killing one is for good."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import httpx
+import msgspec
+
+from stack.environment import clean
+from tests.support.up import Up
+
+ENROL_S = 60
+READY_S = 30
+STOP_S = 35
+
+
+class Hand:
+    """One agent, and its life."""
+
+    def __init__(self, name: str, folder: Path, env: Mapping[str, str]) -> None:
+        self.name = name
+        self.folder = folder
+        self.process: asyncio.subprocess.Process | None = None
+        self._env = env
+
+    @property
+    def log(self) -> Path:
+        return self.folder.with_suffix(".log")
+
+    async def start(self) -> None:
+        with self.log.open("ab") as said:
+            self.process = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "agent", "run", env=dict(self._env), stdout=said, stderr=said
+            )
+
+    def kill(self) -> None:
+        assert self.process is not None
+        self.process.kill()
+
+    async def stop(self) -> int:
+        assert self.process is not None
+        if self.process.returncode is None:
+            self.process.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(STOP_S):
+            return await self.process.wait()
+
+
+def operator(stack: Up) -> httpx.AsyncClient:
+    """The operator's client of the public API."""
+    known = msgspec.json.decode((Path(stack.ready.data_dir) / "operator.json").read_bytes(), type=dict[str, str])
+    headers = {"Authorization": f"Bearer {known['api_key']}"}
+    return httpx.AsyncClient(base_url=known["url"], headers=headers, timeout=20)
+
+
+async def token(stack: Up, name: str) -> str:
+    async with operator(stack) as http:
+        answer = await http.post("/api/v1/fleet/tokens", json={"name": name})
+        assert answer.status_code == 201, answer.text
+        return str(answer.json()["token"])
+
+
+async def listed(stack: Up) -> dict[str, dict[str, object]]:
+    async with operator(stack) as http:
+        answer = await http.get("/api/v1/fleet/agents")
+        answer.raise_for_status()
+        return {agent["name"]: agent for agent in answer.json()["items"]}
+
+
+async def enrol(stack: Up, name: str, folder: Path, **settings: object) -> Hand:
+    env = clean() | {
+        "SEEDLIFT_AGENT_DIR": str(folder),
+        "SEEDLIFT_AGENT_LISTEN": "127.0.0.1:0",
+        "PYTHONPATH": os.pathsep.join(sys.path),
+    }
+    command = ["-m", "agent", "enrol", "--token", await token(stack, name), "--name", name, "--dir", str(folder)]
+    enrolling = await asyncio.create_subprocess_exec(sys.executable, *command, env=env)
+    async with asyncio.timeout(ENROL_S):
+        assert await enrolling.wait() == 0
+    return Hand(name, folder, env | {f"SEEDLIFT_{key.upper()}": str(value) for key, value in settings.items()})
+
+
+@asynccontextmanager
+async def running(stack: Up, name: str, folder: Path, **settings: object) -> AsyncIterator[Hand]:
+    hand = await enrol(stack, name, folder, **settings)
+    await hand.start()
+    try:
+        await until_state(stack, name, "ready")
+        yield hand
+    finally:
+        if hand.process is not None and hand.process.returncode is None:
+            hand.kill()
+            await hand.process.wait()
+
+
+async def until_state(stack: Up, name: str, state: str, limit_s: float = READY_S) -> None:
+    async with asyncio.timeout(limit_s):
+        while (await listed(stack)).get(name, {}).get("state") != state:
+            await asyncio.sleep(0.1)

@@ -1,0 +1,147 @@
+"""A member at work through the public API, as tests and benches need one: signs up, adds, watches, fetches."""
+
+import asyncio
+import hashlib
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx
+import msgspec
+from msgspec import Struct
+
+WAIT_S = 120
+"""How long a story may take before its test gives up."""
+CALL_TIMEOUT_S = 20
+JOB_ENDS = {"completed", "failed", "cancelled", "expired"}
+
+View = dict[str, Any]
+
+
+class Said(Struct, frozen=True):
+    """One server-sent event."""
+
+    event: str
+    data: View
+    id: str | None = None
+
+
+class Member:
+    def __init__(self, http: httpx.AsyncClient, email: str, password: str) -> None:
+        self.http = http
+        self.email = email
+        self.password = password
+
+    async def log_in(self) -> None:
+        answer = await self.http.post("/api/v1/auth/login", json={"email": self.email, "password": self.password})
+        answer.raise_for_status()
+        self.http.headers["X-CSRF-Token"] = answer.json()["csrf_token"]
+
+    async def add_magnet(self, magnet: str) -> View:
+        return await self._added(await self.http.post("/api/v1/jobs", json={"magnet": magnet}))
+
+    async def add_torrent(self, torrent: bytes) -> View:
+        return await self._added(
+            await self.http.post("/api/v1/jobs", files={"torrent": ("t.torrent", torrent, "application/x-bittorrent")})
+        )
+
+    async def _added(self, answer: httpx.Response) -> View:
+        assert answer.status_code in (200, 201), answer.text
+        job: View = answer.json()
+        return job
+
+    async def job(self, job_id: str) -> View:
+        answer = await self.http.get(f"/api/v1/jobs/{job_id}")
+        answer.raise_for_status()
+        job: View = answer.json()
+        return job
+
+    async def cancel(self, job_id: str) -> View:
+        answer = await self.http.post(f"/api/v1/jobs/{job_id}/cancel")
+        answer.raise_for_status()
+        job: View = answer.json()
+        return job
+
+    async def remove(self, job_id: str) -> None:
+        (await self.http.delete(f"/api/v1/jobs/{job_id}")).raise_for_status()
+
+    async def timeline(self, job_id: str) -> list[View]:
+        answer = await self.http.get(f"/api/v1/jobs/{job_id}/timeline")
+        answer.raise_for_status()
+        items: list[View] = answer.json()["items"]
+        return items
+
+    @asynccontextmanager
+    async def hearing(self, job_id: str) -> AsyncIterator[AsyncIterator[Said]]:
+        timeout = httpx.Timeout(CALL_TIMEOUT_S, read=WAIT_S)
+        async with self.http.stream("GET", f"/api/v1/jobs/{job_id}/events", timeout=timeout) as answer:
+            answer.raise_for_status()
+            yield _events(answer)
+
+    async def until(self, job_id: str, *states: str, limit_s: float = WAIT_S) -> View:
+        """Waits on the public stream until the job is in one of the states; comes back after every cut."""
+        async with asyncio.timeout(limit_s):
+            while True:
+                try:
+                    async with self.hearing(job_id) as heard:
+                        async for said in heard:
+                            state = said.data.get("state")
+                            if state in states:
+                                return await self.job(job_id)
+                            assert state not in JOB_ENDS, f"the job ended otherwise: {said}"
+                except (httpx.TransportError, httpx.HTTPStatusError):
+                    pass
+                await asyncio.sleep(0.2)
+
+    async def files(self, job_id: str) -> list[View]:
+        items: list[View] = []
+        cursor: str | None = None
+        while True:
+            query = {"limit": "1000"} | ({"cursor": cursor} if cursor else {})
+            answer = await self.http.get(f"/api/v1/jobs/{job_id}/files", params=query)
+            answer.raise_for_status()
+            page = answer.json()
+            items += page["items"]
+            cursor = page["next_cursor"]
+            if cursor is None:
+                return items
+
+    async def link(self, job_id: str, index: int, ttl_s: int = 600) -> str:
+        answer = await self.http.post(f"/api/v1/jobs/{job_id}/files/{index}/link", json={"ttl_s": ttl_s})
+        answer.raise_for_status()
+        return str(answer.json()["url"])
+
+    async def sha256_of(self, job_id: str, index: int) -> str:
+        """The file as somebody with the link gets it: no session, no key."""
+        digest = hashlib.sha256()
+        url = await self.link(job_id, index)
+        async with httpx.AsyncClient(timeout=CALL_TIMEOUT_S) as anybody, anybody.stream("GET", url) as answer:
+            answer.raise_for_status()
+            async for chunk in answer.aiter_bytes():
+                digest.update(chunk)
+        return digest.hexdigest()
+
+
+async def _events(answer: httpx.Response) -> AsyncIterator[Said]:
+    fields: dict[str, str] = {}
+    async for line in answer.aiter_lines():
+        if line.startswith(":"):
+            continue
+        if line:
+            name, _, value = line.partition(":")
+            fields[name] = value.removeprefix(" ")
+        elif "data" in fields:
+            yield Said(fields.get("event", "message"), msgspec.json.decode(fields["data"]), fields.get("id"))
+            fields = {}
+
+
+@asynccontextmanager
+async def signed_up(api: str) -> AsyncIterator[Member]:
+    """A new member of a new organisation."""
+    async with httpx.AsyncClient(base_url=api, timeout=CALL_TIMEOUT_S) as http:
+        member = Member(http, f"{secrets.token_hex(6)}@example.org", secrets.token_urlsafe(12))
+        answer = await http.post("/api/v1/auth/register", json={"email": member.email, "password": member.password})
+        assert answer.status_code == 201, answer.text
+        await member.log_in()
+        yield member

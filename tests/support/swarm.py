@@ -1,0 +1,77 @@
+"""A torrent of our own and a rate-limited seeder process for it, on the address that a demo stack's pool allows."""
+
+import asyncio
+import random
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from msgspec import Struct
+
+from stack.demo import seeder, torrent, tracker
+from wire.units import MIB
+
+HOST = "127.77.0.1"
+START_S = 30
+PIECE_BYTES = 256 * 1024
+
+
+class Swarm(Struct, frozen=True):
+    torrent: bytes
+    magnet: str
+    content: Path
+    """The folder with the torrent's files, by their paths in it."""
+
+
+def write_content(folder: Path, sizes: Mapping[str, int], seed: int = 1) -> Path:
+    dice = random.Random(seed)
+    for path, size in sizes.items():
+        file = folder / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with file.open("wb") as out:
+            for _ in range(size // MIB):
+                out.write(dice.randbytes(MIB))
+            out.write(dice.randbytes(size % MIB))
+    return folder
+
+
+@asynccontextmanager
+async def swarm(
+    folder: Path,
+    sizes: Mapping[str, int],
+    *,
+    rate_bytes: int = 0,
+    kind: torrent.Kind = "v1",
+    piece_bytes: int = PIECE_BYTES,
+    seed: int = 1,
+) -> AsyncIterator[Swarm]:
+    content = write_content(folder / f"content-{seed}", sizes, seed)
+    arguments = [str(folder), str(content), kind, str(piece_bytes), str(rate_bytes)]
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "tests.support.swarm", *arguments, stdout=asyncio.subprocess.PIPE
+    )
+    assert process.stdout is not None
+    try:
+        async with asyncio.timeout(START_S):
+            magnet = (await process.stdout.readline()).decode().strip()
+        assert magnet, "the seeder did not start"
+        yield Swarm((folder / f"{content.name}.torrent").read_bytes(), magnet, content)
+    finally:
+        process.terminate()
+        await process.wait()
+
+
+async def main(folder: Path, content: Path, kind: torrent.Kind, piece_bytes: int, rate_bytes: int) -> None:
+    file = folder / f"{content.name}.torrent"
+    async with tracker.serve(HOST, 0) as port:
+        trackers = [f"http://{HOST}:{port}/announce"]
+        file.write_bytes(torrent.create(content, trackers=trackers, kind=kind, piece_bytes=piece_bytes))
+        with seeder.seeding({file: content.parent}, HOST, 0, rate_bytes=rate_bytes) as peer_port:
+            print(torrent.magnet(file.read_bytes(), trackers=trackers, peers=[f"{HOST}:{peer_port}"]), flush=True)
+            await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    kind: torrent.Kind = "hybrid" if sys.argv[3] == "hybrid" else "v1"
+    asyncio.run(main(Path(sys.argv[1]), Path(sys.argv[2]), kind, int(sys.argv[4]), int(sys.argv[5])))

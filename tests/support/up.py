@@ -1,0 +1,186 @@
+"""A whole stack for system tests and benches: `seedlift up` as users run it, and ways to find and kill its children."""
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+import asyncpg
+import msgspec
+from msgspec import Struct
+
+READY_S = 90
+"""A first start on a busy machine; far above what it takes, since nothing is measured here."""
+STOP_S = 40
+PORTS_PER_STACK = 100
+FIRST_PORT = 21_000
+CHILDREN = {
+    "postgres": "postgres",
+    "nats": "nats-server",
+    "s3": "weed",
+    "api": "control api",
+    "work": "control work",
+    "agent": "agent run",
+}
+"""What a child's command line contains."""
+
+
+class Ready(Struct, frozen=True):
+    api: str
+    fleet: str
+    nats: str
+    store: str
+    data_dir: Path
+    admin_email: str
+    admin_password: str | None
+    demo_magnet: str | None
+    demo_torrent: str | None
+
+
+class Up:
+    def __init__(self, ready: Ready, process: asyncio.subprocess.Process, log: Path) -> None:
+        self.ready = ready
+        self.process = process
+        self.log = log
+
+    @property
+    def api(self) -> str:
+        return self.ready.api
+
+    @property
+    def port(self) -> int:
+        return int(self.api.rpartition(":")[2])
+
+    @property
+    def store(self) -> tuple[str, int]:
+        host, _, port = self.ready.store.partition("//")[2].rpartition(":")
+        return host, int(port)
+
+    def pids(self, name: str) -> list[int]:
+        """Children of `up` whose command line says so, oldest first."""
+        return sorted(pid for pid in _children_of(self.process.pid) if CHILDREN[name] in _command_of(pid))
+
+    def kill(self, name: str) -> list[int]:
+        """`kill -9`, as somebody's finger slips."""
+        pids = self.pids(name)
+        assert pids, f"no child {name} runs"
+        for pid in pids:
+            os.kill(pid, signal.SIGKILL)
+        return pids
+
+    @asynccontextmanager
+    async def database(self) -> AsyncIterator[asyncpg.Connection]:
+        """As the role that sees every organisation."""
+        kept = json.loads((self.ready.data_dir / "secrets" / "kept.json").read_bytes())
+        connection = await asyncpg.connect(
+            host="127.0.0.1",
+            port=self.port + 4,
+            user="seedlift_work",
+            password=kept["postgres"]["seedlift_work"],
+            database="seedlift",
+        )
+        try:
+            yield connection
+        finally:
+            await connection.close()
+
+    async def stop(self, *, how: signal.Signals = signal.SIGTERM) -> int:
+        if self.process.returncode is None:
+            self.process.send_signal(how)
+        async with asyncio.timeout(STOP_S):
+            return await self.process.wait()
+
+
+def _children_of(parent: int) -> list[int]:
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with suppress(OSError, IndexError):
+                if int((entry / "stat").read_text().rpartition(")")[2].split()[1]) == parent:
+                    found.append(int(entry.name))
+    return found
+
+
+def _command_of(pid: int) -> str:
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+    return ""
+
+
+def free_row() -> int:
+    """A public port whose whole row is free; rows are tried in an order that differs between test processes."""
+    for step in range(100):
+        port = FIRST_PORT + (os.getpid() + step) % 100 * PORTS_PER_STACK
+        if all(_is_free(port + n) for n in range(40)):
+            return port
+    raise RuntimeError("no free row of ports")
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+@asynccontextmanager
+async def running(
+    folder: Path,
+    *args: str,
+    sets: Sequence[str] = (),
+    port: int | None = None,
+    demo: bool = True,
+    prefix: Sequence[str] = (),
+) -> AsyncIterator[Up]:
+    """`seedlift up` until the block ends; stopped politely, then not."""
+    up = await begin(folder, *args, sets=sets, port=port, demo=demo, prefix=prefix)
+    try:
+        yield up
+    finally:
+        try:
+            await up.stop()
+        except TimeoutError:
+            up.process.kill()
+            await up.process.wait()
+
+
+async def begin(
+    folder: Path,
+    *args: str,
+    sets: Sequence[str] = (),
+    port: int | None = None,
+    demo: bool = True,
+    prefix: Sequence[str] = (),
+) -> Up:
+    folder.mkdir(parents=True, exist_ok=True)
+    ready_file, log = folder / "ready.json", folder / "up.log"
+    ready_file.unlink(missing_ok=True)
+    chosen = [] if port is None and (folder / "data" / "ports.json").exists() else ["--port", str(port or free_row())]
+    command = [*prefix, sys.executable, "-m", "cli", "up", "--data", str(folder / "data"), *chosen]
+    command += ["--ready-file", str(ready_file), *(["--demo"] if demo else []), *args]
+    for setting in sets:
+        command += ["--set", setting]
+    with log.open("ab") as said:
+        process = await asyncio.create_subprocess_exec(
+            *command, stdout=said, stderr=said, stdin=asyncio.subprocess.DEVNULL
+        )
+    try:
+        async with asyncio.timeout(READY_S):
+            while not ready_file.exists():
+                if process.returncode is not None:
+                    raise RuntimeError(f"up ended with {process.returncode}:\n{log.read_text()[-4000:]}")
+                await asyncio.sleep(0.05)
+    except BaseException:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+        raise
+    return Up(msgspec.json.decode(ready_file.read_bytes(), type=Ready), process, log)

@@ -1,0 +1,133 @@
+"""Somebody kills every process in turn, in mid-transfer: the job completes, and everything is there once."""
+
+import asyncio
+import hashlib
+import os
+import signal
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.support import bucket, control_bus, up
+from tests.support.member import Member, signed_up
+from tests.support.swarm import Swarm, swarm
+from wire.metainfo import parse_torrent
+from wire.units import KIB, MIB
+
+RATE = 12 * MIB
+"""The seeder's: the transfer takes some four seconds, long enough to be in the middle of it."""
+SIZES = {
+    "big.bin": 33 * MIB + 7,
+    "middle.bin": 9 * MIB,
+    "small/one.txt": 3 * KIB,
+    "small/empty": 0,
+    "small/two.txt": 70 * KIB,
+}
+PATIENCE = ["control.time_scale=4"]
+"""Leases and offers expire four times faster, so that a test need not wait for the real ones."""
+
+
+@pytest.fixture(scope="module")
+async def hardy(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[up.Up]:
+    async with up.running(tmp_path_factory.mktemp("hardy"), sets=PATIENCE) as running:
+        yield running
+
+
+@pytest.fixture
+async def slow(tmp_path: Path) -> AsyncIterator[Swarm]:
+    async with swarm(tmp_path, SIZES, rate_bytes=RATE, seed=hash(tmp_path.name) % 1000) as swarming:
+        yield swarming
+
+
+async def midway(member: Member, job_id: str, share: float = 0.3) -> None:
+    """Until some parts are in the store and some are not."""
+    async with asyncio.timeout(60), member.hearing(job_id) as heard:
+        async for said in heard:
+            rates = said.data.get("progress") or said.data.get("rates") or {}
+            if rates.get("total_bytes") and rates["stored_bytes"] >= share * rates["total_bytes"]:
+                return
+
+
+async def all_there_once(stack: up.Up, member: Member, job_id: str, source: Swarm) -> None:
+    files = await member.files(job_id)
+    wanted = {f.index: f for f in parse_torrent(source.torrent).info.files}
+    assert {f["index"] for f in files} == set(wanted)
+    for index, file in wanted.items():
+        content = source.content.joinpath(*file.path).read_bytes()
+        assert await member.sha256_of(job_id, index) == hashlib.sha256(content).hexdigest(), file.path
+    torrent_keys = [key for key in bucket.keys(stack) if key.split("/")[1] == await torrent_id(member, job_id)]
+    assert len(torrent_keys) == len(wanted), torrent_keys
+    assert bucket.open_uploads(stack) == []
+
+
+async def torrent_id(member: Member, job_id: str) -> str:
+    return str((await member.job(job_id))["torrent_id"])
+
+
+@pytest.mark.parametrize("victim", ["api", "work", "nats", "postgres", "s3", "agent"])
+async def test_the_job_completes_although_one_of_them_was_killed(hardy: up.Up, slow: Swarm, victim: str) -> None:
+    async with signed_up(hardy.api) as member:
+        job = await member.add_torrent(slow.torrent)
+        await midway(member, job["id"])
+        killed = hardy.kill(victim)
+        await member.until(job["id"], "completed")
+        assert not set(killed) & set(hardy.pids(victim))
+        await all_there_once(hardy, member, job["id"], slow)
+
+
+async def test_deleting_both_streams_under_load_costs_only_seconds(hardy: up.Up, slow: Swarm) -> None:
+    async with signed_up(hardy.api) as member:
+        job = await member.add_magnet(slow.magnet)
+        await midway(member, job["id"])
+        await control_bus.delete_streams(hardy)
+        second = await member.add_torrent(Path(str(hardy.ready.demo_torrent)).read_bytes())
+        await member.until(job["id"], "completed")
+        await member.until(second["id"], "completed")
+        await all_there_once(hardy, member, job["id"], slow)
+
+
+async def test_postgres_gone_for_a_while_everything_waits_and_goes_on(hardy: up.Up, slow: Swarm) -> None:
+    async with signed_up(hardy.api) as member:
+        job = await member.add_torrent(slow.torrent)
+        await midway(member, job["id"])
+        asleep = hardy.pids("postgres")
+        for pid in asleep:
+            os.killpg(pid, signal.SIGSTOP)
+        try:
+            await asyncio.sleep(20)
+        finally:
+            for pid in asleep:
+                os.killpg(pid, signal.SIGCONT)
+        await member.until(job["id"], "completed")
+        await all_there_once(hardy, member, job["id"], slow)
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+async def test_the_whole_stack_stopped_and_started_again_goes_on(
+    tmp_path: Path, slow: Swarm, how: signal.Signals
+) -> None:
+    first = await up.begin(tmp_path / "stack", sets=PATIENCE)
+    try:
+        async with signed_up(first.api) as member:
+            job = await member.add_torrent(slow.torrent)
+            await midway(member, job["id"])
+            code = await first.stop(how=how)
+            assert code == (0 if how is signal.SIGTERM else -how)
+            async with up.running(tmp_path / "stack", sets=PATIENCE) as second:
+                assert second.ready.admin_password is None
+                await member.until(job["id"], "completed")
+                await all_there_once(second, member, job["id"], slow)
+    finally:
+        await first.stop(how=signal.SIGKILL)
+
+
+async def test_without_agents_a_job_is_taken_and_shown_as_submitted(tmp_path: Path) -> None:
+    async with up.running(tmp_path, "--agents", "0") as lonely, signed_up(lonely.api) as member:
+        assert lonely.ready.demo_magnet is not None
+        job = await member.add_magnet(lonely.ready.demo_magnet)
+        async with member.hearing(job["id"]) as heard:
+            async for said in heard:
+                assert said.event == "snapshot"
+                assert said.data["state"] == "submitted"
+                break

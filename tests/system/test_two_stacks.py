@@ -1,0 +1,18 @@
+"""Two stacks on one machine, each with its own data and ports, do not see each other."""
+
+from pathlib import Path
+
+from tests.support import agents, up
+from tests.support.member import signed_up
+
+
+async def test_two_stacks_run_side_by_side(stack: up.Up, tmp_path: Path) -> None:
+    async with up.running(tmp_path, port=stack.port + up.PORTS_PER_STACK // 2, demo=False) as second:
+        assert second.ready.demo_magnet is None
+        async with signed_up(second.api) as here, signed_up(stack.api) as there:
+            assert (await here.http.get("/api/v1/jobs")).json()["items"] == []
+            assert stack.ready.demo_magnet is not None
+            job = await there.add_magnet(stack.ready.demo_magnet)
+            await there.until(job["id"], "completed")
+            assert (await here.http.get(f"/api/v1/jobs/{job['id']}")).status_code == 404
+        assert (await agents.listed(second)).keys() == {"local-1"}

@@ -1,0 +1,70 @@
+"""The command: every verb teaches, and starts what it should."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cli import lock
+from cli.__main__ import app
+
+VERBS = ["up", "test", "check", "bench", "lock", "api", "work", "db upgrade", "agent run", "agent enrol"]
+VERBS += ["fleet token", "fleet list", "fleet retire"]
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_has_help_that_says_what_it_does(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        app([*verb.split(), "--help"])
+    assert not ended.value.code
+    said = capsys.readouterr().out
+    assert f"Usage: seedlift {verb}" in said
+    assert len(said.split("\n\n")[1]) > 20
+
+
+def test_help_loads_nothing_heavy() -> None:
+    script = (
+        "import sys; from cli.__main__ import app\n"
+        "try: app(['up', '--help'])\n"
+        "except SystemExit: pass\n"
+        "print([m for m in ('httpx', 'stack', 'control', 'agent', 'cryptography', 'libtorrent') if m in sys.modules])"
+    )
+    said = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
+    assert said.endswith("[]\n")
+
+
+def seedlift(*arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
+    environ = {"PATH": "/usr/bin:/bin", "PYTHONPATH": ":".join(sys.path), **env}
+    return subprocess.run([sys.executable, "-m", "cli", *arguments], env=environ, capture_output=True, text=True)
+
+
+@pytest.mark.parametrize(
+    "arguments", [("check", "nothing"), ("bench", "nothing"), ("fleet", "list", "--data", "/none")]
+)
+def test_a_refusal_is_one_sentence_and_no_traceback(arguments: tuple[str, ...]) -> None:
+    result = seedlift(*arguments)
+    assert result.returncode == 1
+    assert result.stderr.startswith("seedlift: ")
+    assert "Traceback" not in result.stderr
+
+
+def test_an_unknown_setting_is_refused_by_name() -> None:
+    result = seedlift("up", SEEDLIFT_COLOUR="red")
+    assert result.returncode == 1
+    assert "unknown setting SEEDLIFT_COLOUR" in result.stderr
+
+
+def test_a_local_operator_is_found_in_the_data_folder_and_an_absent_api_is_said(tmp_path: Path) -> None:
+    (tmp_path / "operator.json").write_text(json.dumps({"url": "http://127.0.0.1:9", "api_key": "slk_0_x"}))
+    result = seedlift("fleet", "list", "--data", str(tmp_path))
+    assert result.returncode == 1
+    assert "http://127.0.0.1:9 does not answer" in result.stderr
+
+
+def test_the_lock_names_no_address() -> None:
+    assert lock.addresses(lock.LOCK.read_text()) == []
+    assert lock.addresses("--index-url https://example.org/simple\nuv==1\n") == [
+        "--index-url https://example.org/simple"
+    ]

@@ -1,0 +1,93 @@
+"""The data folder: one stack at a time, half-made ones go on, unusable ones are refused with what to do."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections import namedtuple
+from pathlib import Path
+
+import pytest
+
+from stack import data
+from stack.errors import CannotStart
+
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may become somebody else")
+Usage = namedtuple("Usage", "total used free")
+
+
+def test_a_new_folder_is_made_and_marked(tmp_path: Path) -> None:
+    with data.opened(tmp_path / "a" / "data") as found:
+        assert found.marker.exists()
+
+
+def test_a_second_instance_is_refused_with_the_pid_of_the_first(tmp_path: Path) -> None:
+    with (
+        data.opened(tmp_path),
+        pytest.raises(CannotStart, match=rf"another instance \(process {os.getpid()}\)"),
+        data.opened(tmp_path),
+    ):
+        pass
+    with data.opened(tmp_path):
+        pass
+
+
+def test_a_folder_with_other_files_is_not_taken(tmp_path: Path) -> None:
+    (tmp_path / "holiday.jpg").touch()
+    with pytest.raises(CannotStart, match=r"holiday\.jpg"), data.opened(tmp_path):
+        pass
+
+
+def test_a_folder_where_only_the_lock_was_made_goes_on(tmp_path: Path) -> None:
+    (tmp_path / "lock").touch()
+    (tmp_path / ".stack.json.new").touch()
+    with data.opened(tmp_path) as found:
+        assert found.marker.exists()
+
+
+def test_data_without_its_secrets_is_refused(tmp_path: Path) -> None:
+    with data.opened(tmp_path) as found:
+        (found.postgres / "data").mkdir(parents=True)
+    with pytest.raises(CannotStart, match="secrets is gone"), data.opened(tmp_path):
+        pass
+
+
+def test_a_newer_layout_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "stack.json").write_text('{"layout": 99}')
+    with pytest.raises(CannotStart, match="newer Seedlift"), data.opened(tmp_path):
+        pass
+
+
+def test_a_full_disk_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(10 << 40, 10 << 40, 300 << 20))
+    with pytest.raises(CannotStart, match="only 300 MiB are free"), data.opened(tmp_path):
+        pass
+
+
+def test_a_file_in_its_place_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "data").touch()
+    with pytest.raises(CannotStart, match="cannot be made a data folder"), data.opened(tmp_path / "data"):
+        pass
+
+
+OPEN = "import sys; from pathlib import Path; from stack import data; data.opened(Path(sys.argv[1])).__enter__()"
+
+
+@as_root
+@pytest.mark.parametrize(
+    ("closed", "opened", "says"),
+    [
+        ("parent", "parent/data", "may not enter"),
+        ("data", "data", "may not use"),
+    ],
+)
+def test_a_folder_that_is_closed_to_us_is_refused(tmp_path: Path, closed: str, opened: str, says: str) -> None:
+    """As somebody who may enter nothing of ours: everything is imported before the account changes."""
+    (tmp_path / opened).mkdir(parents=True)
+    for folder in (tmp_path, *tmp_path.parents[:-2]):
+        folder.chmod(0o755)
+    (tmp_path / closed).chmod(0o700)
+    script = f"import os; from stack import data; os.setgid(65534); os.setuid(65534)\n{OPEN}"
+    result = subprocess.run([sys.executable, "-c", script, str(tmp_path / opened)], capture_output=True, text=True)
+    assert says in result.stderr
+    assert "CannotStart" in result.stderr
