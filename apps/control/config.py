@@ -32,6 +32,8 @@ class Settings(Struct, frozen=True, kw_only=True, dict=True):
     host: str = "127.0.0.1"
     port: int = 8000
     public_url: str = "http://127.0.0.1:8000"
+    trusted_proxies: str = ""
+    """Addresses whose X-Forwarded-For is believed, by commas; without it a proxy's clients are throttled as one."""
     fleet_host: str = "127.0.0.1"
     fleet_port: int = 8001
     fleet_url: str = "https://127.0.0.1:8001"
@@ -66,6 +68,11 @@ class Settings(Struct, frozen=True, kw_only=True, dict=True):
     @cached_property
     def secret(self) -> bytes:
         return self.secret_file.read_bytes()
+
+    def ranges_allowed(self, pool: str) -> list[str]:
+        """Address ranges of otherwise refused space that a pool's agents may talk to."""
+        pools = (each.partition("=") for each in self.pool_allow.split(";"))
+        return [r.strip() for name, _, ranges in pools if name.strip() == pool for r in ranges.split(",") if r.strip()]
 
     @property
     def secure_cookies(self) -> bool:

@@ -15,6 +15,8 @@ import msgspec
 from msgspec import Struct
 from sqlalchemy import BigInteger, DateTime, Dialect, LargeBinary, Text, TypeDecorator, Uuid, text
 from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.exc import DBAPIError, InterfaceError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import DeclarativeBase
 
@@ -118,6 +120,20 @@ async def name_asker(tx: Tx, who: Asker) -> None:
             "operator": "on" if who.operator else "",
         },
     )
+
+
+AWAY = ("08", "40", "53", "57")
+"""SQLSTATE classes: connection, rolled back (a deadlock's loser), too many of something, shut down or cancelled."""
+
+
+def is_away(failure: BaseException) -> bool:
+    """Postgres is not there, or has no room: nothing was done, and the same may succeed later."""
+    if isinstance(failure, DBAPIError):
+        state = getattr(failure.orig, "sqlstate", None) or ""
+        return failure.connection_invalidated or isinstance(failure, InterfaceError) or state.startswith(AWAY)
+    # asyncpg's own, when there is no connection to wrap it: refused, reset, starting up, out of time.
+    state = getattr(failure, "sqlstate", None) or ""
+    return isinstance(failure, ConnectionError | TimeoutError | PoolTimeout) or state.startswith(AWAY)
 
 
 def _engine(url: str) -> AsyncEngine:

@@ -3,10 +3,13 @@
     Refusal
     ├── NotFound 404        ├── BadInput 422        ├── TooLarge 413
     ├── NotSignedIn 401     ├── Forbidden 403       ├── TooMany 429
-    ├── Conflict 409        ├── QuotaSpent 403      └── Unavailable 503
+    ├── Conflict 409        ├── QuotaSpent 403      ├── Unavailable 503
+    └── UnsupportedMedia 415
 
 Any other exception is a bug (500) and is never caught to be hidden.
 """
+
+from collections.abc import Mapping
 
 
 class Refusal(Exception):
@@ -18,6 +21,7 @@ class Refusal(Exception):
         self.detail = detail
         self.code = code or type(self).code
         self.retry_after_s = retry_after_s
+        self.headers: Mapping[str, str] = {}
 
 
 class NotFound(Refusal):
@@ -48,6 +52,11 @@ class Conflict(Refusal):
 class TooLarge(Refusal):
     status = 413
     code = "too_large"
+
+
+class UnsupportedMedia(Refusal):
+    status = 415
+    code = "unsupported_media_type"
 
 
 class BadInput(Refusal):

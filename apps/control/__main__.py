@@ -1,0 +1,89 @@
+"""`python -m control api|work|db-upgrade|bootstrap`: the processes of the control plane, and its chores."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import msgspec
+import uvloop
+
+from control import migrate, serve
+from control.accounts.bootstrap import Bootstrap, bootstrap
+from control.config import Settings
+from control.db import Database
+from control.errors import Refusal
+from control.serve import CannotListen
+from telemetry import logs, metrics
+from wire import settings as wire_settings
+from wire.clock import utcnow
+from wire.settings import BadSettings
+
+S = TypeVar("S", bound=msgspec.Struct)
+USAGE = "usage: python -m control api|work|db-upgrade|bootstrap"
+
+
+def main(argv: list[str]) -> int:
+    try:
+        match argv:
+            case ["api"]:
+                return _serve("api", serve.api)
+            case ["work"]:
+                return _serve("work", serve.work)
+            case ["db-upgrade"]:
+                migrate.upgrade(_only(migrate.UpgradeSettings).owner_database_url)
+                return 0
+            case ["bootstrap"]:
+                return asyncio.run(_bootstrap())
+    except (BadSettings, CannotListen, migrate.CannotMigrate) as refused:
+        print(refused, file=sys.stderr)
+        return 2
+    print(USAGE, file=sys.stderr)
+    return 2
+
+
+class BootstrapSettings(msgspec.Struct, frozen=True):
+    work_database_url: str
+
+
+async def _bootstrap() -> int:
+    """JSON on stdin, one line of JSON on stdout: a password is nothing for an argument list or a variable."""
+    url = _only(BootstrapSettings).work_database_url
+    db = Database(url, url)
+    try:
+        asked = msgspec.json.decode(sys.stdin.buffer.read(), type=Bootstrap)
+        done = await bootstrap(db, asked, utcnow())
+    except (msgspec.DecodeError, Refusal) as refused:
+        print(f"bootstrap: {refused}", file=sys.stderr)
+        return 2
+    finally:
+        await db.close()
+    print(msgspec.json.encode(done).decode())
+    return 0
+
+
+def _serve(name: str, run: Callable[[Settings, asyncio.Event], Awaitable[None]]) -> int:
+    settings = wire_settings.read(Settings, os.environ)
+    logs.configure(name, "console" if settings.log_format == "console" else "json", settings.log_level)
+    metrics.say_build(name, serve.VERSION)
+    uvloop.run(_until_signalled(settings, run))
+    return 0
+
+
+async def _until_signalled(settings: Settings, run: Callable[[Settings, asyncio.Event], Awaitable[None]]) -> None:
+    stop = asyncio.Event()
+    for each in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(each, stop.set)
+    await run(settings, stop)
+
+
+def _only(kind: type[S]) -> S:
+    """A chore needs few settings, and is run where the others are not known."""
+    names = {wire_settings.PREFIX + field.name.upper() for field in msgspec.structs.fields(kind)}
+    return wire_settings.read(kind, {name: value for name, value in os.environ.items() if name in names})
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

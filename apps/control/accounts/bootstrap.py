@@ -1,0 +1,75 @@
+"""The first admin and the operator's key, made once; `python -m control bootstrap` says it again without harm."""
+
+import datetime as dt
+
+from msgspec import Struct
+from sqlalchemy import select
+
+from control.accounts import passwords, tokens
+from control.accounts import service as accounts
+from control.accounts.model import ApiKey, Member, Person
+from control.audit import service as audit
+from control.audit.service import Actor
+from control.db import Database, Tx
+from control.errors import BadInput
+from wire.ids import OrgId, PersonId, new_id
+
+ORGANISATION = "Operations"
+KEY_NAME = "operator"
+
+
+class Bootstrap(Struct, frozen=True, forbid_unknown_fields=True):
+    admin_email: str
+    admin_password: str | None = None
+    """Only where there is no such admin yet; one who is there keeps the password."""
+    operator_key: str | None = None
+
+
+class Bootstrapped(Struct, frozen=True):
+    admin_created: bool
+
+
+async def bootstrap(db: Database, asked: Bootstrap, now: dt.datetime) -> Bootstrapped:
+    email = accounts.clean_email(asked.admin_email)
+    if asked.operator_key is not None and not tokens.is_key(asked.operator_key):
+        raise BadInput("operator_key is not a key: slk_, 8 hexadecimal digits, _, 43 of base64url.")
+    async with db.working() as tx:
+        admin = await tx.scalar(select(Person).where(Person.email == email))
+        created = admin is None
+        if admin is None:
+            if asked.admin_password is None:
+                raise BadInput(f"There is no {email} yet, and no password to make one with.")
+            person, org = await _create(tx, email, asked.admin_password, now)
+        else:
+            person = PersonId(admin.id)
+            admin.platform_role = "admin"
+            org = OrgId((await tx.scalars(select(Member.org_id).where(Member.person_id == person))).one())
+        if asked.operator_key is not None:
+            await _keep_key(tx, asked.operator_key, person, org, now)
+    return Bootstrapped(admin_created=created)
+
+
+async def _create(tx: Tx, email: str, password: str, now: dt.datetime) -> tuple[PersonId, OrgId]:
+    passwords.check(password)
+    person, org = PersonId(new_id()), OrgId(new_id())
+    await accounts.create(tx, person, org, email, await passwords.hashed(password), ORGANISATION, now, "admin")
+    await audit.record(tx, Actor(name="bootstrap", org=org), "person.registered", f"person:{person}", now)
+    return person, org
+
+
+async def _keep_key(tx: Tx, secret: str, person: PersonId, org: OrgId, now: dt.datetime) -> None:
+    if await tx.scalar(select(ApiKey.id).where(ApiKey.token_hash == tokens.digest(secret))) is not None:
+        return
+    key = ApiKey(
+        id=new_id(),
+        org_id=org,
+        person_id=person,
+        name=KEY_NAME,
+        prefix=tokens.key_prefix(secret),
+        token_hash=tokens.digest(secret),
+        created_at=now,
+        last_used_at=None,
+        revoked_at=None,
+    )
+    tx.add(key)
+    await audit.record(tx, Actor(name="bootstrap", org=org), "key.created", f"key:{key.id}", now, name=KEY_NAME)

@@ -1,0 +1,83 @@
+"""The public listener's application: the one place where rooms are wired to routes."""
+
+from pathlib import Path
+from typing import Any
+
+from litestar import Litestar, Router, get
+from litestar.di import Provide
+from litestar.openapi import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin
+from litestar.openapi.spec import Components, SecurityScheme
+from litestar.response import File
+from litestar.static_files import create_static_files_router
+from litestar.types import ASGIApp
+
+from control import auth, health, http, stream
+from control.accounts import routes as accounts_routes
+from control.accounts.throttle import Throttle
+from control.delivery import routes as delivery_routes
+from control.jobs import routes as jobs_routes
+from control.plane import Plane
+from control.stream import Hub
+from control.torrents import routes as torrents_routes
+
+VERSION = "0.1.0"
+WEB_DIR = Path(__file__).parents[1] / "web"
+"""In a checkout; elsewhere `web_dir` says."""
+
+PRIVATE = [
+    *accounts_routes.ROUTES,
+    *jobs_routes.ROUTES,
+    *torrents_routes.ROUTES,
+    *delivery_routes.ROUTES,
+    *stream.ROUTES,
+]
+
+
+def create_app(plane: Plane, hub: Hub) -> ASGIApp:
+    throttling = Throttle()
+    private = Router("/", route_handlers=PRIVATE, dependencies={"who": Provide(auth.principal)})
+    api = Router("/api/v1", route_handlers=[*accounts_routes.FOR_EVERYBODY, private])
+    app = Litestar(
+        route_handlers=[api, *health.ROUTES, *_pages(plane.settings.web_dir or WEB_DIR)],
+        dependencies={
+            "plane": Provide(lambda: plane, sync_to_thread=False),
+            "throttling": Provide(lambda: throttling, sync_to_thread=False),
+            "hub": Provide(lambda: hub, sync_to_thread=False),
+        },
+        exception_handlers={Exception: http.refuse},
+        before_request=http.check_body,
+        request_max_body_size=http.JSON_BYTES_MAX,
+        lifespan=[lambda _: hub.running()],
+        openapi_config=_openapi(),
+        logging_config=None,
+    )
+    return http.Door(app, https=plane.settings.secure_cookies)
+
+
+def _openapi() -> OpenAPIConfig:
+    return OpenAPIConfig(
+        title="Seedlift",
+        version=VERSION,
+        description="Torrents into S3-compatible storage, as they arrive.",
+        path="/api/schema",
+        render_plugins=[JsonRenderPlugin(path="/")],
+        components=Components(
+            security_schemes={
+                "bearer": SecurityScheme(type="http", scheme="bearer", description="An API key, or a token from one."),
+            }
+        ),
+        security=[{"bearer": []}],
+    )
+
+
+def _pages(web: Path) -> list[Any]:
+    """The web app and the page to try the API with: plain files of ours, nothing from elsewhere."""
+    if not web.is_dir():
+        return []
+
+    @get("/api/docs", include_in_schema=False, sync_to_thread=False)
+    def docs() -> File:
+        return File(web / "docs.html", media_type="text/html", content_disposition_type="inline")
+
+    return [docs, create_static_files_router("/", directories=[web], html_mode=True, include_in_schema=False)]

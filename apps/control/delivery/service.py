@@ -1,0 +1,67 @@
+"""Links: a signed, expiring way to one stored file."""
+
+import datetime as dt
+from uuid import UUID
+
+from msgspec import Struct
+from sqlalchemy import select
+
+from control.audit import service as audit
+from control.audit.service import Actor
+from control.db import Tx
+from control.errors import BadInput, Conflict, NotFound
+from control.jobs import service as jobs
+from control.storage.store import Store
+from control.torrents.model import File
+from control.transfers.model import Object
+from wire.ids import OrgId
+from wire.links import content_disposition, content_type
+from wire.filelist import FileKind
+from wire.units import DAY_S, HOUR_S, MINUTE_S
+
+LINK_S = HOUR_S
+LINK_S_MIN = MINUTE_S
+"""Shorter ones end before a download manager has begun."""
+LINK_S_MAX = DAY_S
+"""Nothing takes a signed link back; longer ones are shares, which can be revoked."""
+INDEX_MAX = 2**31 - 1
+
+
+class Ready(Struct, frozen=True):
+    key: str
+    path: str
+    size_bytes: int
+
+
+async def ready(
+    tx: Tx, org: OrgId, job_id: UUID, index: int, ttl_s: int, actor: Actor, now: dt.datetime
+) -> Ready:
+    """The object that the link will name."""
+    if not LINK_S_MIN <= ttl_s <= LINK_S_MAX:
+        raise BadInput(f"ttl_s is {LINK_S_MIN} to {LINK_S_MAX} seconds.", code="bad_ttl")
+    transfer = (await jobs.get(tx, org, job_id)).transfer
+    found = (
+        select(File, Object)
+        .outerjoin(Object, (Object.transfer_id == transfer.id) & (Object.file == File.index))
+        .where(File.torrent_id == transfer.torrent_id, File.index == index, File.kind == FileKind.FILE)
+    )
+    row = (await tx.execute(found)).first() if 0 <= index <= INDEX_MAX else None
+    if row is None:
+        raise NotFound("There is no such file in this job.")
+    file: File = row[0]
+    stored: Object | None = row[1]  # an outer join's right side
+    if stored is None or stored.stored_at is None:
+        raise Conflict("This file is not in the store yet.", code="not_stored_yet")
+    await audit.record(tx, actor, "link.made", f"job:{job_id}", now, file=index, ttl_s=ttl_s)
+    return Ready(stored.key, file.path, stored.size_bytes)
+
+
+def sign(store: Store, what: Ready, ttl_s: int, now: dt.datetime) -> str:
+    name = what.path.rpartition("/")[2]
+    return store.link(
+        what.key,
+        disposition=content_disposition(name),
+        content_type=content_type(name),
+        now=now,
+        expires_s=ttl_s,
+    )

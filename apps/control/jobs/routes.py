@@ -1,0 +1,145 @@
+"""Routes of jobs: add, list, look at, follow, cancel, remove."""
+
+from typing import Annotated
+from uuid import UUID
+
+import msgspec
+from litestar import Response, delete, get, post
+from litestar.di import NamedDependency
+from litestar.params import FromPath, FromQuery, QueryParameter
+
+from control import cursor as cursors
+from control import http
+from control.accounts import answers, throttle
+from control.accounts.throttle import Throttle
+from control.auth import Principal, actor_of
+from control.http import Asked, request_id, tell_rate
+from control.jobs import service as jobs
+from control.jobs.schemas import EventView, FilePage, FileView, JobPage, JobView, Timeline
+from control.jobs.views import view
+from control.plane import Plane
+from control.torrents import sent as torrents_sent
+from wire.clock import utcnow
+from wire.states import JobState
+
+TAG = ["jobs"]
+PAGE = 50
+PAGE_MAX = 200
+FILES_PAGE_MAX = 1_000
+REPLAYED = {"Idempotency-Replayed": "true"}
+
+Limit = Annotated[int, QueryParameter(ge=1, le=PAGE_MAX, description="At most so many.")]
+FilesLimit = Annotated[int, QueryParameter(ge=1, le=FILES_PAGE_MAX, description="At most so many.")]
+
+
+@post(
+    "/jobs",
+    status_code=201,
+    summary="Ask for a torrent, by magnet or .torrent; 200 gives the job that asks for it already",
+    tags=TAG,
+    request_max_body_size=http.TORRENT_BYTES_MAX,
+    opt={"reads_own_body": True},
+    operation_class=http.TorrentOperation,
+)
+async def add(
+    request: Asked,
+    plane: NamedDependency[Plane],
+    who: NamedDependency[Principal],
+    throttling: NamedDependency[Throttle],
+) -> Response[JobView]:
+    now, key = utcnow(), request.headers.get("Idempotency-Key")
+    tell_rate(request, (await throttling.hit(throttle.ADD_JOB, str(who.org), now=now)).headers)
+    sent = await torrents_sent.read(request)
+    async with plane.asking(who.asker) as tx:
+        if key is not None and (earlier := await answers.kept(tx, who.name, who.org, key, sent.digest, now)):
+            return Response(
+                msgspec.json.decode(earlier.answer, type=JobView), status_code=earlier.status, headers=REPLAYED
+            )
+        added = await jobs.add(
+            tx, who.org, who.person, sent, plane.settings, actor_of(request, who), request_id(request), now
+        )
+        answer, status = view(added.whole), 201 if added.created else 200
+        if key is not None:
+            await answers.keep(tx, who.name, key, status, msgspec.json.encode(answer))
+    if added.created:
+        await plane.nudge("dispatch")
+    return Response(answer, status_code=status, headers={"Location": f"/api/v1/jobs/{answer.id}"})
+
+
+@get("/jobs", summary="The organisation's jobs, newest first", tags=TAG)
+async def list_jobs(
+    plane: NamedDependency[Plane],
+    who: NamedDependency[Principal],
+    state: FromQuery[list[JobState] | None] = None,
+    cursor: FromQuery[str | None] = None,
+    limit: Limit = PAGE,
+) -> JobPage:
+    before = cursors.id_of(cursor) if cursor else None
+    async with plane.asking(who.asker) as tx:
+        found = await jobs.listed(tx, who.org, state or [], before, limit + 1)
+        counts = await jobs.counts(tx, who.org)
+    page = found[:limit]
+    more = cursors.after_id(page[-1].job.id) if len(found) > limit else None
+    return JobPage([view(whole) for whole in page], more, counts)
+
+
+@get("/jobs/{job_id:uuid}", summary="One job", tags=TAG)
+async def get_job(
+    job_id: FromPath[UUID], plane: NamedDependency[Plane], who: NamedDependency[Principal]
+) -> JobView:
+    async with plane.asking(who.asker) as tx:
+        return view(await jobs.get(tx, who.org, job_id))
+
+
+@get("/jobs/{job_id:uuid}/timeline", summary="What happened to a job, oldest first", tags=TAG)
+async def timeline(
+    job_id: FromPath[UUID],
+    plane: NamedDependency[Plane],
+    who: NamedDependency[Principal],
+    cursor: FromQuery[str | None] = None,
+    limit: Limit = PAGE,
+) -> Timeline:
+    after = cursors.index_of(cursor) if cursor else 0
+    async with plane.asking(who.asker) as tx:
+        found = await jobs.events(tx, who.org, job_id, after, limit + 1)
+    page = [EventView(e.version, e.from_state, e.to_state, e.who, e.why, e.at) for e in found[:limit]]
+    return Timeline(page, cursors.after_index(page[-1].version) if len(found) > limit else None)
+
+
+@get("/jobs/{job_id:uuid}/files", summary="A job's files, and which are stored", tags=TAG)
+async def list_files(
+    job_id: FromPath[UUID],
+    plane: NamedDependency[Plane],
+    who: NamedDependency[Principal],
+    cursor: FromQuery[str | None] = None,
+    limit: FilesLimit = PAGE_MAX,
+) -> FilePage:
+    after = cursors.index_of(cursor) if cursor else -1
+    async with plane.asking(who.asker) as tx:
+        found = await jobs.files(tx, who.org, job_id, after, limit + 1)
+    page = [FileView(row.file.index, row.file.path, row.file.size_bytes, row.stored) for row in found[:limit]]
+    return FilePage(page, cursors.after_index(page[-1].index) if len(found) > limit else None)
+
+
+@post("/jobs/{job_id:uuid}/cancel", status_code=200, summary="Stop a job; what is stored stays until removal", tags=TAG)
+async def cancel(
+    job_id: FromPath[UUID], request: Asked, plane: NamedDependency[Plane], who: NamedDependency[Principal]
+) -> JobView:
+    async with plane.asking(who.asker) as tx:
+        done = await jobs.cancel(tx, who.org, job_id, actor_of(request, who), utcnow())
+        answer = view(done.whole)
+    if done.agent is not None:
+        await plane.nudge_agent(done.agent)
+    return answer
+
+
+@delete("/jobs/{job_id:uuid}", status_code=204, summary="Take an ended job off the list, and its files away", tags=TAG)
+async def remove(
+    job_id: FromPath[UUID], request: Asked, plane: NamedDependency[Plane], who: NamedDependency[Principal]
+) -> None:
+    async with plane.asking(who.asker) as tx:
+        await jobs.remove(tx, who.org, job_id, actor_of(request, who), utcnow())
+    await plane.nudge("purge")
+
+
+ROUTES = [add, list_jobs, get_job, timeline, list_files, cancel, remove]

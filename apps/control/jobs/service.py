@@ -1,0 +1,313 @@
+"""Verbs on jobs: add, list, look at, cancel, remove.
+
+Locks are taken in one order: organisation, torrent, transfer, jobs.
+"""
+
+import datetime as dt
+from collections.abc import Collection
+from uuid import UUID
+
+from msgspec import Struct
+from sqlalchemy import Select, func, select
+
+from control.audit import service as audit
+from control.audit.service import Actor
+from control.config import Settings
+from control.db import Tx
+from control.errors import Conflict, NotFound
+from control.jobs import follow, quota
+from control.jobs.model import Event, Job
+from control.torrents import service as torrents
+from control.torrents.model import File, Torrent
+from control.torrents.sent import Sent
+from control.transfers import model as transfers
+from control.transfers import moves
+from control.transfers.model import Object, Transfer
+from wire.addresses import filter_peers, filter_trackers, filter_web_seeds, parse_allow
+from wire.ids import JobId, OrgId, PersonId, TransferId, new_id
+from wire.messages import JobEvent
+from wire.filelist import FileKind
+from wire.states import (
+    JOB_ACTIVE, ON_AGENT, TRANSFER_ENDED, Intent, JobAction, JobState, TransferState, job_actions, job_state,
+)  # fmt: skip
+
+ASKED_AGAIN = "asked_again"
+
+
+class Whole(Struct, frozen=True):
+    """A job with what it is about and what is done for it."""
+
+    job: Job
+    transfer: Transfer
+    torrent: Torrent
+
+
+class Added(Struct, frozen=True):
+    whole: Whole
+    created: bool
+    """False: the organisation has asked for this torrent already, and this is that job."""
+
+
+class Cancelled(Struct, frozen=True):
+    whole: Whole
+    agent: UUID | None
+    """Should be told to look again."""
+
+
+class FileRow(Struct, frozen=True):
+    file: File
+    stored: bool
+
+
+async def add(
+    tx: Tx,
+    org: OrgId,
+    person: PersonId,
+    sent: Sent,
+    settings: Settings,
+    actor: Actor,
+    correlation_id: str,
+    now: dt.datetime,
+) -> Added:
+    await quota.lock(tx, org)
+    if sent.torrent is not None:
+        torrent = await torrents.proven(tx, org, sent.torrent.info, sent.torrent.raw_info, now)
+    else:
+        torrent = await torrents.claimed(tx, org, sent.hashes, now)
+    if (active := await _active(tx, org, torrent)) is not None:
+        return Added(active, created=False)
+    transfer = await _last_transfer(tx, torrent)
+    await quota.check_room(tx, org, torrent.size_bytes or 0, TransferId(transfer.id) if transfer else None)
+    if transfer is None:
+        transfer = await _new_transfer(tx, org, torrent, settings, correlation_id, now)
+    else:
+        await _take_up(tx, transfer, torrent, actor, now)
+    job = _new_job(org, person, sent, torrent, transfer, settings, correlation_id, now)
+    tx.add(job)
+    await tx.flush()
+    follow.tell(tx, job, None, now=now, who=actor.name, why="added")
+    await audit.record(tx, actor, "job.added", f"job:{job.id}", now, source=sent.source, torrent=str(torrent.id))
+    await tx.flush()
+    return Added(Whole(job, transfer, torrent), created=True)
+
+
+async def _active(tx: Tx, org: OrgId, torrent: Torrent) -> Whole | None:
+    names = await torrents.names_of(tx, torrent)
+    found = _whole(org).where(Job.torrent_id.in_(names), Job.state.in_(JOB_ACTIVE)).limit(1)
+    row = (await tx.execute(found)).first()
+    return Whole(*row) if row else None
+
+
+async def _last_transfer(tx: Tx, torrent: Torrent) -> Transfer | None:
+    """Held, if the torrent had one: what it stored is not fetched twice, and its epochs go on, so that no object's name
+    is used twice."""
+    last = await tx.scalar(
+        select(Transfer.id).where(Transfer.torrent_id == torrent.id).order_by(Transfer.id.desc()).limit(1)
+    )
+    return await transfers.locked(tx, last) if last else None
+
+
+async def _take_up(tx: Tx, transfer: Transfer, torrent: Torrent, actor: Actor, now: dt.datetime) -> None:
+    """Goes on with what was stopped or has failed; joins what is still there."""
+    transfer.intent = Intent.RUN
+    if torrent.metadata_known and transfer.size_bytes is None:
+        transfer.size_bytes, transfer.go = torrent.size_bytes, True
+    if transfer.state not in (TransferState.FAILED, TransferState.STOPPED):
+        return
+    transfer.tries, transfer.not_before, transfer.ended_at = 0, None, None
+    transfer.failure_code = transfer.failure_detail = None
+    failed = select(Job).where(Job.transfer_id == transfer.id, Job.state == JobState.FAILED).with_for_update()
+    for job in await tx.scalars(failed):
+        job.intent = Intent.STOP  # else it would wake up beside the new one
+    await moves.move(tx, transfer, TransferState.WAITING, now=now, who=actor.name, why=ASKED_AGAIN)
+
+
+async def _new_transfer(
+    tx: Tx, org: OrgId, torrent: Torrent, settings: Settings, correlation_id: str, now: dt.datetime
+) -> Transfer:
+    transfer = Transfer(
+        id=new_id(),
+        scope_id=org,
+        torrent_id=torrent.id,
+        pool=settings.pool,
+        intent=Intent.RUN,
+        state=TransferState.WAITING,
+        correlation_id=correlation_id,
+        epoch=0,
+        go=torrent.metadata_known,
+        size_bytes=torrent.size_bytes,
+        created_at=now,
+        moved_at=now,
+    )
+    tx.add(transfer)
+    await tx.flush()
+    return transfer
+
+
+def _new_job(
+    org: OrgId,
+    person: PersonId,
+    sent: Sent,
+    torrent: Torrent,
+    transfer: Transfer,
+    settings: Settings,
+    correlation_id: str,
+    now: dt.datetime,
+) -> Job:
+    allow = parse_allow(settings.ranges_allowed(transfer.pool))
+    state = job_state(
+        Intent.RUN,
+        transfer.state,
+        metadata_known=transfer.size_bytes is not None,
+        claimed_before=transfer.epoch > 0,
+    )
+    return Job(
+        id=JobId(new_id()),
+        org_id=org,
+        person_id=person,
+        torrent_id=torrent.id,
+        transfer_id=transfer.id,
+        source=sent.source,
+        intent=Intent.RUN,
+        state=state,
+        version=1,
+        name=sent.name or torrent.name or str(sent.hashes.v1_hex or sent.hashes.v2_hex),
+        trackers=filter_trackers(sent.trackers, allow),
+        web_seeds=filter_web_seeds(sent.web_seeds, allow),
+        peers=filter_peers(sent.peers, allow),
+        failure_code=None,
+        failure_detail=None,
+        correlation_id=correlation_id,
+        created_at=now,
+        updated_at=now,
+        ended_at=None if state in JOB_ACTIVE else now,
+        removed_at=None,
+    )
+
+
+def _whole(org: OrgId) -> Select[Job, Transfer, Torrent]:
+    """Of this organisation, and on its list: everything else does not exist for it."""
+    return (
+        select(Job, Transfer, Torrent)
+        .join(Transfer, Transfer.id == Job.transfer_id)
+        .join(Torrent, Torrent.id == Job.torrent_id)
+        .where(Job.org_id == org, Job.removed_at.is_(None))
+    )
+
+
+async def get(tx: Tx, org: OrgId, job: UUID) -> Whole:
+    row = (await tx.execute(_whole(org).where(Job.id == job))).first()
+    if row is None:
+        raise NotFound("There is no such job.")
+    return Whole(*row)
+
+
+async def listed(
+    tx: Tx, org: OrgId, states: Collection[JobState], before: UUID | None, limit: int
+) -> list[Whole]:
+    """Newest first."""
+    found = _whole(org).order_by(Job.id.desc()).limit(limit)
+    if states:
+        found = found.where(Job.state.in_(states))
+    if before is not None:
+        found = found.where(Job.id < before)
+    return [Whole(*row) for row in await tx.execute(found)]
+
+
+async def counts(tx: Tx, org: OrgId) -> dict[str, int]:
+    found = select(Job.state, func.count()).where(Job.org_id == org, Job.removed_at.is_(None)).group_by(Job.state)
+    seen = {state.value: count for state, count in (await tx.execute(found)).all()}
+    return {state.value: seen.get(state.value, 0) for state in JobState}
+
+
+async def events(tx: Tx, org: OrgId, job: UUID, after: int, limit: int) -> list[Event]:
+    await get(tx, org, job)
+    found = select(Event).where(Event.job_id == job, Event.org_id == org, Event.version > after)
+    return list(await tx.scalars(found.order_by(Event.version).limit(limit)))
+
+
+async def files(tx: Tx, org: OrgId, job: UUID, after: int, limit: int) -> list[FileRow]:
+    """Those with content, in the torrent's order."""
+    found = (await get(tx, org, job)).transfer
+    rows = (
+        select(File, Object.stored_at)
+        .outerjoin(Object, (Object.transfer_id == found.id) & (Object.file == File.index))
+        .where(File.torrent_id == found.torrent_id, File.kind == FileKind.FILE, File.index > after)
+        .order_by(File.index)
+        .limit(limit)
+    )
+    return [FileRow(file, stored_at is not None) for file, stored_at in await tx.execute(rows)]
+
+
+async def latest(tx: Tx, ids: Collection[UUID]) -> list[tuple[OrgId, JobEvent]]:
+    """The newest event of each, as it stands in the row; for whoever may have missed it. `tx` sees every organisation."""
+    rows = await tx.scalars(select(Job).where(Job.id.in_(ids)))
+    return [
+        (
+            OrgId(job.org_id),
+            JobEvent(
+                job=JobId(job.id),
+                version=job.version,
+                state=job.state,
+                at=job.updated_at,
+                code=job.failure_code,
+                removed=job.removed_at is not None,
+            ),
+        )
+        for job in rows
+    ]
+
+
+async def cancel(tx: Tx, org: OrgId, job_id: UUID, actor: Actor, now: dt.datetime) -> Cancelled:
+    """The job is cancelled at once. Its transfer stops with it, unless somebody else wants it too."""
+    whole = await _locked(tx, org, job_id)
+    job, transfer = whole.job, whole.transfer
+    if JobAction.CANCEL not in job_actions(job.state):
+        raise Conflict(f"This job is {job.state} already.", code="job_ended")
+    job.intent = Intent.STOP
+    agent = await _stop_if_unwanted(tx, transfer, actor, now)
+    follow.one(tx, job, transfer, now=now, who=actor.name, why="cancelled")
+    await audit.record(tx, actor, "job.cancelled", f"job:{job.id}", now)
+    await tx.flush()
+    return Cancelled(whole, agent)
+
+
+async def _stop_if_unwanted(tx: Tx, transfer: Transfer, actor: Actor, now: dt.datetime) -> UUID | None:
+    """An agent lets go by itself, soon after it was told; where there is none the transfer has stopped now."""
+    await tx.flush()
+    wanted = select(Job.id).where(
+        Job.transfer_id == transfer.id, Job.intent == Intent.RUN, Job.removed_at.is_(None), Job.state.in_(JOB_ACTIVE)
+    )
+    if transfer.state in TRANSFER_ENDED or await tx.scalar(wanted.limit(1)) is not None:
+        return None
+    transfer.intent = Intent.STOP
+    if transfer.state in ON_AGENT:
+        return transfer.agent_id
+    await moves.move(tx, transfer, TransferState.STOPPED, now=now, who=actor.name, why="cancelled")
+    return None
+
+
+async def remove(tx: Tx, org: OrgId, job_id: UUID, actor: Actor, now: dt.datetime) -> None:
+    """Off the list; what only it held in the store is purged."""
+    job = (await _locked(tx, org, job_id)).job
+    if JobAction.REMOVE not in job_actions(job.state):
+        raise Conflict("This job has not ended: cancel it first.", code="job_active")
+    job.removed_at = job.updated_at = now
+    job.version += 1
+    follow.tell(tx, job, job.state, now=now, who=actor.name, why="removed")
+    await audit.record(tx, actor, "job.removed", f"job:{job.id}", now)
+
+
+async def _locked(tx: Tx, org: OrgId, job_id: UUID) -> Whole:
+    """Transfer first, then job: the order of everybody who moves them."""
+    seen = await get(tx, org, job_id)
+    transfer = await transfers.locked(tx, seen.transfer.id)
+    job = await tx.scalar(
+        select(Job)
+        .where(Job.id == job_id, Job.removed_at.is_(None))
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    )
+    if transfer is None or job is None:
+        raise NotFound("There is no such job.")
+    return Whole(job, transfer, seen.torrent)

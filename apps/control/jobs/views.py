@@ -1,0 +1,27 @@
+"""A job as the API shows it."""
+
+from control.jobs.schemas import FailureView, JobView, ProgressView
+from control.jobs.service import Whole
+from wire.states import job_actions
+
+
+def view(whole: Whole) -> JobView:
+    job, transfer, torrent = whole.job, whole.transfer, whole.torrent
+    return JobView(
+        id=job.id,
+        name=job.name,
+        state=job.state,
+        version=job.version,
+        source=job.source,
+        v1=torrent.v1.hex() if torrent.v1 else None,
+        v2=torrent.v2.hex() if torrent.v2 else None,
+        private=torrent.is_private,
+        size_bytes=torrent.size_bytes,
+        files_count=torrent.files_count,
+        progress=ProgressView(transfer.down_bytes, transfer.stored_bytes, transfer.size_bytes),
+        failure=FailureView(job.failure_code, job.failure_detail) if job.failure_code else None,
+        actions=sorted(job_actions(job.state)),
+        created_at=job.created_at,
+        updated_at=job.updated_at,
+        ended_at=job.ended_at,
+    )

@@ -1,0 +1,97 @@
+"""The two processes: `api` with its two listeners, `work` with its loops. Opened in order, ended within seconds."""
+
+import asyncio
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import uvicorn
+
+from control import work as control_work
+from control.app import VERSION, create_app
+from control.config import Settings
+from control.fleet import listener
+from control.plane import Plane, open_plane
+from control.stream import Hub
+from telemetry import logs
+
+log = logs.get(__name__)
+
+__all__ = ["VERSION", "CannotListen", "api", "public", "work"]
+
+GRACE_S = 3
+"""Answers under way are finished; streams are ended before."""
+KEEP_ALIVE_S = 65
+"""Longer than proxies keep theirs, so that never we are the one to hang up on a new request."""
+BACKLOG = 2048
+
+
+class CannotListen(Exception):
+    """The message names the address and what is in the way."""
+
+
+async def api(settings: Settings, stop: asyncio.Event) -> None:
+    async with open_plane(settings) as plane, asyncio.TaskGroup() as group:
+        with bound(settings.host, settings.port) as listening:
+            fleet = group.create_task(listener.serve(plane))
+            log.info("api.listening", host=settings.host, port=settings.port)
+            await public(plane, listening, stop)
+            fleet.cancel()
+
+
+async def work(settings: Settings, stop: asyncio.Event) -> None:
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(control_work.run(settings))
+        await stop.wait()
+        running.cancel()
+
+
+async def public(plane: Plane, listening: socket.socket, stop: asyncio.Event) -> None:
+    """The public listener, until `stop`."""
+    hub = Hub(plane)
+    server = Server(_config(plane.settings, create_app(plane, hub)))
+    async with asyncio.TaskGroup() as group:
+        serving = group.create_task(server.serve(sockets=[listening]))
+        stopping = group.create_task(stop.wait())
+        await asyncio.wait([serving, stopping], return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        hub.close()
+        server.should_exit = True
+
+
+class Server(uvicorn.Server):
+    """Signals are ours: uvicorn would take them from the other listener."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+@contextmanager
+def bound(host: str, port: int) -> Iterator[socket.socket]:
+    """By ourselves: uvicorn would end the whole process without a word that helps."""
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        listening = socket.create_server((host, port), family=family, backlog=BACKLOG)
+    except OSError as failure:
+        raise CannotListen(f"cannot listen on {host}:{port}: {failure.strerror or failure}") from None
+    with listening:
+        yield listening
+
+
+def _config(settings: Settings, app: object) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,  # type: ignore[arg-type] # Litestar and uvicorn each have their own types for the same protocol
+        http="httptools",
+        ws="none",
+        lifespan="on",
+        interface="asgi3",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=bool(settings.trusted_proxies),
+        forwarded_allow_ips=settings.trusted_proxies,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=GRACE_S,
+        backlog=BACKLOG,
+    )

@@ -1,0 +1,137 @@
+"""What somebody sent: a magnet, or a `.torrent` in one of three wrappings; read within bounds, judged, not yet kept."""
+
+import asyncio
+import hashlib
+from typing import Literal
+
+from msgspec import UNSET, Struct, UnsetType
+
+from control import http
+from control.errors import BadInput, UnsupportedMedia
+from control.http import Asked
+from control.torrents.schemas import FileEntry, TorrentView
+from telemetry.redact import clean_text
+from wire import errors as wire_errors
+from wire.infohash import InfoHashes
+from wire.magnet import parse_magnet
+from wire.metainfo import Torrent, parse_torrent
+from wire.names import clean_name
+
+TORRENT_TYPES = frozenset({"application/x-bittorrent", "application/octet-stream"})
+NAME_CHARS_MAX = 255
+
+
+class SendTorrent(Struct, frozen=True, forbid_unknown_fields=True):
+    """As JSON; a large `.torrent` is better sent as a form or as it is."""
+
+    magnet: str | UnsetType = UNSET
+    torrent: bytes | UnsetType = UNSET
+    """Base64."""
+    name: str | None = None
+
+
+class Sent(Struct, frozen=True, kw_only=True):
+    source: Literal["magnet", "torrent"]
+    hashes: InfoHashes
+    """Of a magnet they are claims."""
+    name: str | None
+    """As the sender wants it called, or else as it calls itself."""
+    trackers: list[list[str]]
+    web_seeds: list[str]
+    peers: list[str]
+    size_bytes: int | None
+    torrent: Torrent | None
+    digest: bytes
+    """Of all that was asked; two askings with the same digest are the same."""
+
+
+async def read(request: Asked) -> Sent:
+    match request.content_type[0]:
+        case "application/json" | "":
+            asked = http.from_json(await http.body_within(request, http.JSON_BYTES_MAX), SendTorrent)
+            return await _from_json(asked)
+        case "multipart/form-data":
+            form = await http.form(request)
+            if unknown := sorted(form.keys() - {"torrent", "name"}):
+                raise BadInput(f"The form has an unknown field: {', '.join(unknown)[:100]}.")
+            name = form.get("name")
+            return await _from_file(form.get("torrent"), name.decode("utf-8", "replace") if name else None)
+        case kind if kind in TORRENT_TYPES:
+            return await _from_file(await http.body_within(request, http.TORRENT_BYTES_MAX), None)
+        case _:
+            raise UnsupportedMedia(
+                "Send JSON with a magnet, a form with the file `torrent`, or the .torrent as application/x-bittorrent."
+            )
+
+
+async def _from_json(asked: SendTorrent) -> Sent:
+    if isinstance(asked.torrent, bytes) and isinstance(asked.magnet, UnsetType):
+        return await _from_file(asked.torrent, asked.name)
+    if isinstance(asked.magnet, str) and isinstance(asked.torrent, UnsetType):
+        return _from_magnet(asked.magnet, asked.name)
+    raise BadInput("Send either `magnet` or `torrent`.")
+
+
+def _from_magnet(text: str, name: str | None) -> Sent:
+    try:
+        magnet = parse_magnet(text)
+    except wire_errors.BadInput as bad:
+        raise BadInput(bad.sentence, code=bad.code) from None
+    return Sent(
+        source="magnet",
+        hashes=magnet.hashes,
+        name=_name(name) or magnet.name,
+        trackers=[[url] for url in magnet.trackers],
+        web_seeds=list(magnet.web_seeds),
+        peers=list(magnet.peers),
+        size_bytes=magnet.size_bytes,
+        torrent=None,
+        digest=_digest(b"magnet", text.encode(), name),
+    )
+
+
+async def _from_file(data: bytes | None, name: str | None) -> Sent:
+    if not data:
+        raise BadInput("There is no .torrent in what was sent.", code="torrent_missing")
+    try:
+        # Up to a second of CPU, which others need not wait for.
+        torrent = await asyncio.to_thread(parse_torrent, data)
+    except wire_errors.BadInput as bad:
+        raise BadInput(bad.sentence, code=bad.code) from None
+    return Sent(
+        source="torrent",
+        hashes=torrent.info.hashes,
+        name=_name(name) or torrent.info.name,
+        trackers=[list(tier) for tier in torrent.trackers],
+        web_seeds=list(torrent.web_seeds),
+        peers=[],
+        size_bytes=torrent.info.total_bytes,
+        torrent=torrent,
+        digest=_digest(b"torrent", data, name),
+    )
+
+
+def view(sent: Sent) -> TorrentView:
+    info = sent.torrent.info if sent.torrent else None
+    return TorrentView(
+        name=sent.name,
+        v1=sent.hashes.v1_hex,
+        v2=sent.hashes.v2_hex,
+        size_bytes=sent.size_bytes,
+        private=info.is_private if info else None,
+        trackers=[clean_text(url) for tier in sent.trackers for url in tier],
+        files=[FileEntry(f.index, "/".join(f.path), f.size_bytes) for f in info.content] if info else None,
+    )
+
+
+def _name(given: str | None) -> str | None:
+    if given is None or not given.strip():
+        return None
+    if len(given) > NAME_CHARS_MAX:
+        raise BadInput(f"A name has at most {NAME_CHARS_MAX} characters.", code="bad_name")
+    return clean_name(given.strip())
+
+
+def _digest(kind: bytes, content: bytes, name: str | None) -> bytes:
+    parts = (kind, content, b"" if name is None else b"=" + name.encode())
+    return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).digest()

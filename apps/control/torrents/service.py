@@ -1,0 +1,89 @@
+"""Torrents of a scope: found or made by a hash, and told what their info dict says.
+
+A hash in a magnet is a claim. Two hashes become one torrent only when an info dict that we hashed has both; if each
+was known as a torrent of its own, the younger becomes an alias of the older.
+"""
+
+import datetime as dt
+from uuid import UUID
+
+from sqlalchemy import insert, or_, select, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from control.db import Tx
+from control.torrents.model import File, Torrent
+from wire.ids import OrgId, new_id
+from wire.infohash import InfoHashes
+from wire.metainfo import Info
+
+
+async def claimed(tx: Tx, scope: OrgId, hashes: InfoHashes, now: dt.datetime) -> Torrent:
+    """The torrent that a magnet names, locked; made, if need be, with one of the hashes only."""
+    if (found := await _found(tx, scope, hashes)) is not None:
+        return found[0]
+    alone = InfoHashes(v1=hashes.v1) if hashes.v1 else hashes
+    return await _made(tx, scope, alone, now)
+
+
+async def proven(tx: Tx, scope: OrgId, info: Info, raw_info: bytes, now: dt.datetime) -> Torrent:
+    """The torrent of an info dict that we hashed ourselves, locked, and knowing all of it."""
+    found = await _found(tx, scope, info.hashes) or [await _made(tx, scope, info.hashes, now)]
+    torrent, *others = found
+    for other in others:
+        await tx.execute(update(Torrent).where(Torrent.alias_of == other.id).values(alias_of=torrent.id))
+        other.alias_of = torrent.id
+    await tx.flush()  # the aliases must have let go of their hashes before this one takes them
+    torrent.v1, torrent.v2 = info.hashes.v1, info.hashes.v2
+    if not torrent.metadata_known:
+        await learn(tx, torrent, info, raw_info)
+    return torrent
+
+
+async def names_of(tx: Tx, torrent: Torrent) -> list[UUID]:
+    """The ids under which this torrent is known: its own, and its aliases'."""
+    aliases = await tx.scalars(select(Torrent.id).where(Torrent.alias_of == torrent.id))
+    return [torrent.id, *aliases]
+
+
+async def _found(tx: Tx, scope: OrgId, hashes: InfoHashes) -> list[Torrent] | None:
+    """By either hash, oldest first. The lock waits for a purge that is under way, and makes the next one wait."""
+    known = ((Torrent.v1, hashes.v1), (Torrent.v2, hashes.v2))
+    either = or_(*(column == value for column, value in known if value is not None))
+    rows = await tx.scalars(
+        select(Torrent)
+        .where(Torrent.scope_id == scope, Torrent.alias_of.is_(None), either)
+        .order_by(Torrent.id)
+        .with_for_update(key_share=True)
+        .execution_options(populate_existing=True)
+    )
+    return list(rows) or None
+
+
+async def _made(tx: Tx, scope: OrgId, hashes: InfoHashes, now: dt.datetime) -> Torrent:
+    """ON CONFLICT waits for whoever makes the same row at the same time, and takes his."""
+    row = {"id": new_id(), "scope_id": scope, "v1": hashes.v1, "v2": hashes.v2, "created_at": now, "is_private": False}
+    await tx.execute(upsert(Torrent).values(row).on_conflict_do_nothing())
+    found = await _found(tx, scope, hashes)
+    assert found, "just made, or found to be there"
+    return found[0]
+
+
+async def learn(tx: Tx, torrent: Torrent, info: Info, raw_info: bytes) -> None:
+    """Once; what is known of a torrent stays as it is."""
+    torrent.info = raw_info
+    torrent.name, torrent.size_bytes, torrent.is_private = info.name, info.total_bytes, info.is_private
+    torrent.files_count = sum(1 for _ in info.content)
+    await tx.flush()
+    rows = [
+        {
+            "torrent_id": torrent.id,
+            "index": file.index,
+            "scope_id": torrent.scope_id,
+            "path": "/".join(file.path),
+            "size_bytes": file.size_bytes,
+            "kind": file.kind.value,
+        }
+        for file in info.files
+    ]
+    if rows:
+        await tx.execute(insert(File), rows)

@@ -1,0 +1,137 @@
+"""A control plane for tests: real Postgres, NATS and store, and the public listener on a real socket."""
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import httpx
+import msgspec
+import pytest
+from msgspec import Struct
+
+from bus.accounts import new_keys
+from control import migrate
+from control.config import Settings
+from control.plane import Plane, open_plane
+from control.serve import bound, public
+from tests.support.nats import NatsServer, start_nats
+from tests.support.servers import Databases, Store, free_ports
+from wire.bencode import encode
+
+PASSWORD = "correct horse battery"
+READY_S = 20.0
+
+
+class Api(Struct, frozen=True):
+    url: str
+    plane: Plane
+    databases: Databases
+
+    def client(self) -> httpx.AsyncClient:
+        return httpx.AsyncClient(base_url=self.url, trust_env=False, timeout=30)
+
+    @asynccontextmanager
+    async def member(self, name: str | None = None) -> AsyncIterator[httpx.AsyncClient]:
+        """Somebody new in an organisation of their own, signed in; the CSRF token goes with every request."""
+        account = {"email": f"{name or secrets.token_hex(6)}@example.org", "password": PASSWORD}
+        async with self.client() as http:
+            assert (await http.post("/api/v1/auth/register", json=account)).status_code == 201
+            signed_in = await http.post("/api/v1/auth/login", json=account)
+            assert signed_in.status_code == 200, signed_in.text
+            http.headers["X-CSRF-Token"] = signed_in.json()["csrf_token"]
+            yield http
+
+
+@pytest.fixture(scope="session")
+async def nats(servers_dir: Path) -> AsyncIterator[NatsServer]:
+    folder = servers_dir / "nats"
+    folder.mkdir()
+    server = await start_nats(folder, new_keys())
+    try:
+        yield server
+    finally:
+        await server.stop()
+
+
+@pytest.fixture(scope="session")
+async def migrated(postgres: Databases) -> Databases:
+    await asyncio.to_thread(migrate.upgrade, postgres.owner)
+    return postgres
+
+
+@pytest.fixture(scope="session")
+async def settings(servers_dir: Path, migrated: Databases, nats: NatsServer, store: Store) -> Settings:
+    keys_file, secret_file = servers_dir / "nats-keys.json", servers_dir / "secret"
+    keys_file.write_bytes(msgspec.json.encode(nats.keys))
+    secret_file.write_bytes(secrets.token_bytes(32))
+    port = free_ports(1)[0]
+    return Settings(
+        database_url=migrated.api,
+        work_database_url=migrated.work,
+        nats_url=nats.url,
+        nats_keys_file=keys_file,
+        ca_cert_file=nats.control.ca,
+        ca_key_file=nats.control.key,
+        control_cert_file=nats.control.cert,
+        control_key_file=nats.control.key,
+        store_url=store.url,
+        store_public_url=store.url,
+        store_access_key=store.access_key,
+        store_secret_key=store.secret_key,
+        port=port,
+        public_url=f"http://127.0.0.1:{port}",
+        fleet_cert_file=nats.control.cert,
+        fleet_key_file=nats.control.key,
+        secret_file=secret_file,
+        pool_allow="default=127.0.0.7/32",
+        time_scale=10,
+    )
+
+
+@pytest.fixture(scope="session")
+async def plane(settings: Settings) -> AsyncIterator[Plane]:
+    async with open_plane(settings) as opened:
+        await opened.store.ensure_bucket()
+        await opened.app_bus.ready(READY_S)
+        await opened.fleet_bus.ready(READY_S)
+        yield opened
+
+
+@pytest.fixture(scope="session")
+async def api(plane: Plane, migrated: Databases) -> AsyncIterator[Api]:
+    async with serving(plane) as url:
+        yield Api(url, plane, migrated)
+
+
+@asynccontextmanager
+async def serving(plane: Plane) -> AsyncIterator[str]:
+    """The public listener, as `python -m control api` runs it."""
+    stop = asyncio.Event()
+    with bound("127.0.0.1", 0) as listening:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(public(plane, listening, stop))
+            yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+            stop.set()
+
+
+def torrent_file(name: str = "a", files: int = 1, size: int = 1000, **more: object) -> bytes:
+    """A `.torrent` that nobody seeds; another name is another torrent."""
+    piece = 16_384
+    total = files * size
+    info: dict[bytes, object] = {
+        b"name": name.encode(),
+        b"piece length": piece,
+        b"pieces": secrets.token_bytes(0) + b"\0" * 20 * -(-total // piece),
+    }
+    if files == 1:
+        info[b"length"] = size
+    else:
+        info[b"files"] = [{b"length": size, b"path": [b"folder", b"%d.txt" % n]} for n in range(files)]
+    whole = {b"info": info} | {key.encode().replace(b"_", b"-"): value for key, value in more.items()}
+    return encode(whole)  # type: ignore[arg-type] # built by hand
+
+
+def magnet(seed: str = "00") -> str:
+    return f"magnet:?xt=urn:btih:{seed * 20}"
