@@ -24,6 +24,14 @@ class Message(Base):
     created_at: Mapped[dt.datetime]
 
 
+_WRITTEN = "outbox.written"
+
+
+def written(tx: Tx) -> bool:
+    """Whether the transaction put anything in: who opened it nudges the relay once it has committed."""
+    return bool(tx.info.get(_WRITTEN))
+
+
 def put_offer(tx: Tx, pool: str, offer: Offer, now: dt.datetime) -> None:
     _put(tx, subjects.work(pool), f"{offer.transfer}:{offer.offer_no}", offer, offer.correlation_id, now)
 
@@ -34,6 +42,7 @@ def put_event(tx: Tx, org: UUID, event: JobEvent, correlation_id: str) -> None:
 
 
 def _put(tx: Tx, subject: str, message_id: str, body: msgspec.Struct, correlation_id: str, now: dt.datetime) -> None:
+    tx.info[_WRITTEN] = True
     tx.add(
         Message(
             subject=subject,
