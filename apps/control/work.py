@@ -1,0 +1,49 @@
+"""The process `work`: every loop, in one group, until it is told to stop. Any number of it may run."""
+
+import asyncio
+import signal
+
+from control.config import Settings
+from control.loops import dispatch, driver, ensure, finish, gauges, lost, purge, relay, retention, revoke
+from control.loops.driver import Loop
+from control.plane import Plane, open_plane
+from telemetry import logs, metrics
+from wire.units import MINUTE_S
+
+log = logs.get(__name__)
+
+
+def loops(settings: Settings) -> list[Loop]:
+    """Ticks are for what nobody nudged about; the usual path is nudged, and takes milliseconds."""
+    return [
+        Loop("ensure", ensure.step, settings.tick_s),
+        Loop("relay", relay.step, settings.tick_s / 5),
+        Loop("dispatch", dispatch.step, settings.tick_s / 2),
+        Loop("finish", finish.step, settings.tick_s),
+        Loop("lost", lost.step, settings.lease_s / 10),
+        Loop("purge", purge.step, 4 * settings.tick_s),
+        Loop("revoke", revoke.step, MINUTE_S),
+        Loop("retention", retention.step, 10 * MINUTE_S),
+        Loop("gauges", gauges.step, 3 * settings.tick_s),
+    ]
+
+
+async def main(settings: Settings) -> None:
+    """Until SIGTERM or SIGINT."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    with metrics.serve(settings.metrics_port):
+        async with open_plane(settings) as plane:
+            log.info("work.started")
+            await serve(plane, stop)
+    log.info("work.stopped")
+
+
+async def serve(plane: Plane, stop: asyncio.Event) -> None:
+    """Cancelling a step rolls its transaction back; the next process finds the world as it was."""
+    async with asyncio.TaskGroup() as group:
+        turning = group.create_task(driver.run(plane, loops(plane.settings)))
+        await stop.wait()
+        turning.cancel()
