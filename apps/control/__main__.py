@@ -10,8 +10,9 @@ from typing import TypeVar
 import msgspec
 import uvloop
 
-from control import migrate, serve
+from control import migrate, serve, work
 from control.accounts.bootstrap import Bootstrap, bootstrap
+from control.app import VERSION
 from control.config import Settings
 from control.db import Database
 from control.errors import Refusal
@@ -31,7 +32,7 @@ def main(argv: list[str]) -> int:
             case ["api"]:
                 return _serve("api", serve.api)
             case ["work"]:
-                return _serve("work", serve.work)
+                return _serve("work", work.run)
             case ["db-upgrade"]:
                 migrate.upgrade(_only(migrate.UpgradeSettings).owner_database_url)
                 return 0
@@ -67,7 +68,7 @@ async def _bootstrap() -> int:
 def _serve(name: str, run: Callable[[Settings, asyncio.Event], Awaitable[None]]) -> int:
     settings = wire_settings.read(Settings, os.environ)
     logs.configure(name, "console" if settings.log_format == "console" else "json", settings.log_level)
-    metrics.say_build(name, serve.VERSION)
+    metrics.say_build(name, VERSION)
     uvloop.run(_until_signalled(settings, run))
     return 0
 

@@ -16,6 +16,7 @@ from control import auth, health, http, stream
 from control.accounts import routes as accounts_routes
 from control.accounts.throttle import Throttle
 from control.delivery import routes as delivery_routes
+from control.fleet import operator_routes
 from control.jobs import routes as jobs_routes
 from control.plane import Plane
 from control.stream import Hub
@@ -30,6 +31,7 @@ PRIVATE = [
     *jobs_routes.ROUTES,
     *torrents_routes.ROUTES,
     *delivery_routes.ROUTES,
+    *operator_routes.ROUTES,
     *stream.ROUTES,
 ]
 

@@ -1,4 +1,4 @@
-"""The two processes: `api` with its two listeners, `work` with its loops. Opened in order, ended within seconds."""
+"""The process `api`: the public listener and the fleet listener, opened in order, ended within seconds."""
 
 import asyncio
 import socket
@@ -7,8 +7,7 @@ from contextlib import contextmanager
 
 import uvicorn
 
-from control import work as control_work
-from control.app import VERSION, create_app
+from control.app import create_app
 from control.config import Settings
 from control.fleet import listener
 from control.plane import Plane, open_plane
@@ -16,8 +15,6 @@ from control.stream import Hub
 from telemetry import logs
 
 log = logs.get(__name__)
-
-__all__ = ["VERSION", "CannotListen", "api", "public", "work"]
 
 GRACE_S = 3
 """Answers under way are finished; streams are ended before."""
@@ -37,13 +34,6 @@ async def api(settings: Settings, stop: asyncio.Event) -> None:
             log.info("api.listening", host=settings.host, port=settings.port)
             await public(plane, listening, stop)
             fleet.cancel()
-
-
-async def work(settings: Settings, stop: asyncio.Event) -> None:
-    async with asyncio.TaskGroup() as group:
-        running = group.create_task(control_work.run(settings))
-        await stop.wait()
-        running.cancel()
 
 
 async def public(plane: Plane, listening: socket.socket, stop: asyncio.Event) -> None:

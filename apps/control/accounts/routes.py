@@ -10,7 +10,15 @@ from control.accounts import service as accounts
 from control.accounts import throttle, tokens
 from control.accounts.model import ApiKey
 from control.accounts.schemas import (
-    CreateKey, KeyCreated, Keys, KeyView, LogIn, Me, OrganisationView, Register, TokenView,
+    CreateKey,
+    KeyCreated,
+    Keys,
+    KeyView,
+    LogIn,
+    Me,
+    OrganisationView,
+    Register,
+    TokenView,
 )  # fmt: skip
 from control.accounts.throttle import Throttle
 from control.auth import Principal, actor_of, claims_of, session_cookie

@@ -14,9 +14,9 @@ from control.jobs import service as jobs
 from control.storage.store import Store
 from control.torrents.model import File
 from control.transfers.model import Object
+from wire.filelist import FileKind
 from wire.ids import OrgId
 from wire.links import content_disposition, content_type
-from wire.filelist import FileKind
 from wire.units import DAY_S, HOUR_S, MINUTE_S
 
 LINK_S = HOUR_S

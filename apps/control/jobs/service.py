@@ -24,11 +24,19 @@ from control.transfers import model as transfers
 from control.transfers import moves
 from control.transfers.model import Object, Transfer
 from wire.addresses import filter_peers, filter_trackers, filter_web_seeds, parse_allow
+from wire.filelist import FileKind
 from wire.ids import JobId, OrgId, PersonId, TransferId, new_id
 from wire.messages import JobEvent
-from wire.filelist import FileKind
 from wire.states import (
-    JOB_ACTIVE, ON_AGENT, TRANSFER_ENDED, Intent, JobAction, JobState, TransferState, job_actions, job_state,
+    JOB_ACTIVE,
+    ON_AGENT,
+    TRANSFER_ENDED,
+    Intent,
+    JobAction,
+    JobState,
+    TransferState,
+    job_actions,
+    job_state,
 )  # fmt: skip
 
 ASKED_AGAIN = "asked_again"
