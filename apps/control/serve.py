@@ -1,4 +1,4 @@
-"""The two processes: `api` with its two listeners, `work` with its loops. Opened in order, ended within seconds."""
+"""The public listener: uvicorn on a socket of ours, ended within seconds."""
 
 import asyncio
 import socket
@@ -7,17 +7,10 @@ from contextlib import contextmanager
 
 import uvicorn
 
-from control import work as control_work
-from control.app import VERSION, create_app
+from control.app import create_app
 from control.config import Settings
-from control.fleet import listener
-from control.plane import Plane, open_plane
+from control.plane import Plane
 from control.stream import Hub
-from telemetry import logs
-
-log = logs.get(__name__)
-
-__all__ = ["VERSION", "CannotListen", "api", "public", "work"]
 
 GRACE_S = 3
 """Answers under way are finished; streams are ended before."""
@@ -28,22 +21,6 @@ BACKLOG = 2048
 
 class CannotListen(Exception):
     """The message names the address and what is in the way."""
-
-
-async def api(settings: Settings, stop: asyncio.Event) -> None:
-    async with open_plane(settings) as plane, asyncio.TaskGroup() as group:
-        with bound(settings.host, settings.port) as listening:
-            fleet = group.create_task(listener.serve(plane))
-            log.info("api.listening", host=settings.host, port=settings.port)
-            await public(plane, listening, stop)
-            fleet.cancel()
-
-
-async def work(settings: Settings, stop: asyncio.Event) -> None:
-    async with asyncio.TaskGroup() as group:
-        running = group.create_task(control_work.run(settings))
-        await stop.wait()
-        running.cancel()
 
 
 async def public(plane: Plane, listening: socket.socket, stop: asyncio.Event) -> None:

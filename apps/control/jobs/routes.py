@@ -29,6 +29,7 @@ FILES_PAGE_MAX = 1_000
 REPLAYED = {"Idempotency-Replayed": "true"}
 
 Limit = Annotated[int, QueryParameter(ge=1, le=PAGE_MAX, description="At most so many.")]
+States = Annotated[list[JobState] | None, QueryParameter(name="state", description="Only these; may be repeated.")]
 FilesLimit = Annotated[int, QueryParameter(ge=1, le=FILES_PAGE_MAX, description="At most so many.")]
 
 
@@ -70,13 +71,13 @@ async def add(
 async def list_jobs(
     plane: NamedDependency[Plane],
     who: NamedDependency[Principal],
-    state: FromQuery[list[JobState] | None] = None,
+    states: States = None,
     cursor: FromQuery[str | None] = None,
     limit: Limit = PAGE,
 ) -> JobPage:
     before = cursors.id_of(cursor) if cursor else None
     async with plane.asking(who.asker) as tx:
-        found = await jobs.listed(tx, who.org, state or [], before, limit + 1)
+        found = await jobs.listed(tx, who.org, states or [], before, limit + 1)
         counts = await jobs.counts(tx, who.org)
     page = found[:limit]
     more = cursors.after_id(page[-1].job.id) if len(found) > limit else None
