@@ -108,7 +108,7 @@ async def test_a_stream_of_an_ended_job_is_its_snapshot(api: Api) -> None:
 async def test_keys_and_tokens_may_listen_strangers_not(api: Api) -> None:
     async with api.member() as http, api.member() as stranger, api.client() as program:
         job = await new_job(http)
-        key = (await http.post("/api/v1/keys", json={"name": "x"})).json()["secret"]
+        key = (await http.post("/api/v1/auth/keys", json={"name": "x"})).json()["secret"]
         program.headers["Authorization"] = f"Bearer {key}"
         token = (await program.post("/api/v1/auth/token")).json()["token"]
         program.headers["Authorization"] = f"Bearer {token}"
