@@ -1,12 +1,9 @@
-"""The process `work`: every loop, in one group, until it is told to stop. Any number of it may run."""
-
-import asyncio
-import signal
+"""The process `work`: every loop, in one group. Any number of it may run."""
 
 from control.config import Settings
 from control.loops import dispatch, driver, ensure, finish, gauges, lost, purge, relay, retention, revoke
 from control.loops.driver import Loop
-from control.plane import Plane, open_plane
+from control.plane import open_plane
 from telemetry import logs, metrics
 from wire.units import MINUTE_S
 
@@ -28,22 +25,9 @@ def loops(settings: Settings) -> list[Loop]:
     ]
 
 
-async def main(settings: Settings) -> None:
-    """Until SIGTERM or SIGINT."""
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+async def run(settings: Settings) -> None:
+    """Until cancelled: a step under way is rolled back, and the next process finds the world as it was."""
     with metrics.serve(settings.metrics_port):
         async with open_plane(settings) as plane:
-            log.info("work.started")
-            await serve(plane, stop)
-    log.info("work.stopped")
-
-
-async def serve(plane: Plane, stop: asyncio.Event) -> None:
-    """Cancelling a step rolls its transaction back; the next process finds the world as it was."""
-    async with asyncio.TaskGroup() as group:
-        turning = group.create_task(driver.run(plane, loops(plane.settings)))
-        await stop.wait()
-        turning.cancel()
+            log.info("work.started", loops=[loop.name for loop in loops(settings)])
+            await driver.run(plane, loops(settings))
