@@ -1,4 +1,4 @@
-"""Names of objects: `<scope>/<torrent>/<file index>/<epoch>`. An epoch belongs to one claim, so no name is used twice."""
+"""Names of objects: `<scope>/<torrent>/<file index>/<epoch>`; an epoch is one claim's, so no name is used twice."""
 
 from uuid import UUID
 

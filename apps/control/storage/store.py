@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime
+from functools import partial
 from http import HTTPStatus
 from typing import TypeVar
 
@@ -157,7 +158,7 @@ class Store:
         """A file of no bytes is an object too: whoever downloads the torrent has it."""
         answer = await self._send("put_empty", "PUT", key, {}, content=b"", timeout=CALL_S)
         _check(answer)
-        return answer.headers.get("etag", "").strip('"')
+        return str(answer.headers.get("etag", "")).strip('"')
 
     async def head(self, key: str) -> Head | None:
         answer = await self._send("head", "HEAD", key, {}, content=None, timeout=CALL_S)
@@ -185,7 +186,7 @@ class Store:
 
         for first in range(0, len(names), PAGE):
             page = names[first : first + PAGE]
-            await self._in_thread("remove", lambda page=page: some(page), COMPLETE_S)  # type: ignore[misc] # bound now
+            await self._in_thread("remove", partial(some, page), COMPLETE_S)
 
     # The bucket.
 

@@ -116,6 +116,12 @@ async def locked(tx: Tx, transfer_id: uuid.UUID) -> Transfer | None:
     )
 
 
+async def held_by(tx: Tx, agent_id: uuid.UUID) -> list[Transfer]:
+    """All that an agent holds, locked in order of id: so everybody who takes several takes them."""
+    held = select(Transfer).where(Transfer.agent_id == agent_id).order_by(Transfer.id)
+    return list(await tx.scalars(held.with_for_update().execution_options(populate_existing=True)))
+
+
 async def stored_totals(tx: Tx, transfer_id: uuid.UUID) -> int:
     """Bytes that are acknowledged: whole objects, and parts of unfinished ones."""
     whole = select(func.coalesce(func.sum(Object.size_bytes), 0)).where(

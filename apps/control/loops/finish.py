@@ -1,0 +1,261 @@
+"""Loop `finish`: parts become files, files a stored transfer. The agent's `done` is only a hint; what is counted here
+is what the store has acknowledged.
+
+    all parts of a file ──► complete its upload ──┬── done ──► right size? ──► stored
+                                                  ├── no such upload ──► is the object there, whole? ──► stored
+                                                  └── a part is missing or another ──► forget it, try again
+    all files stored ──► transfer stored ──► its jobs completed
+"""
+
+import asyncio
+import datetime as dt
+from uuid import UUID
+
+from msgspec import Struct
+from prometheus_client import Counter
+from sqlalchemy import Numeric, Select, cast, delete, exists, func, select, update
+
+from control.db import Tx
+from control.plane import Plane
+from control.storage.errors import InvalidPart, NoSuchUpload
+from control.storage.keys import object_key
+from control.torrents.model import File
+from control.transfers import moves, release
+from control.transfers.model import Object, Part, Transfer, locked
+from telemetry import logs
+from telemetry.correlation import correlated
+from wire.messages import Failure
+from wire.parts import PART_MIN_BYTES, PARTS_MAX
+from wire.states import ON_AGENT, TRANSFER_ENDED, TRANSFER_MOVES, TransferState
+
+log = logs.get(__name__)
+
+WHO = "loop:finish"
+AT_ONCE = 64
+"""Files of one step; more come in the next."""
+ABREAST = 8
+"""Calls to the store at once."""
+TRANSFERS_AT_ONCE = 32
+
+MISSING = Failure(code="parts_missing", detail="The store does not have all that was said to be stored.")
+
+_FILES = Counter("control_files_completed_total", "Multipart uploads completed.", ["how"])
+_STORED = Counter("control_transfers_stored_total", "Transfers whose files are all stored.")
+
+
+_PART_SIZE = func.greatest(PART_MIN_BYTES, func.ceil(Object.size_bytes / cast(PARTS_MAX, Numeric)))
+_PARTS_WANTED = func.ceil(Object.size_bytes / _PART_SIZE)
+"""`wire.parts`, in SQL."""
+_PARTS_THERE = (
+    select(func.count())
+    .where(Part.transfer_id == Object.transfer_id, Part.file == Object.file)
+    .correlate(Object)
+    .scalar_subquery()
+)
+_FULL = Object.stored_at.is_(None) & Object.upload_id.is_not(None) & (_PARTS_THERE >= _PARTS_WANTED)
+
+
+class Upload(Struct, frozen=True):
+    """All its parts are there, as far as we know."""
+
+    transfer: UUID
+    file: int
+    key: str
+    upload_id: str
+    size_bytes: int
+
+
+class Whole(Struct, frozen=True):
+    upload: Upload
+    etag: str
+
+
+class Broken(Struct, frozen=True):
+    """What the database believes of this upload is not so. `parts` are those that the store does have; None: there is
+    no such upload any more, and no object."""
+
+    upload: Upload
+    parts: dict[int, str] | None
+
+
+async def step(plane: Plane, now: dt.datetime) -> bool:
+    async with plane.working() as tx:
+        uploads = await _full_uploads(tx)
+    outcomes = await _complete_all(plane, uploads)
+    for outcome in outcomes:
+        await _write(plane, outcome, now)
+    async with plane.working() as tx:
+        candidates = list(await tx.scalars(_said_to_be_done()))
+    for transfer_id in candidates:
+        await _conclude(plane, transfer_id, now)
+    return len(uploads) == AT_ONCE
+
+
+async def _full_uploads(tx: Tx) -> list[Upload]:
+    """Of transfers that are not over, whether they are on an agent or not: the end of a job has less to do then."""
+    columns = (Object.transfer_id, Object.file, Object.key, Object.upload_id, Object.size_bytes)
+    rows = await tx.execute(
+        select(*columns)
+        .join(Transfer, Transfer.id == Object.transfer_id)
+        .where(_FULL, Transfer.state.not_in(TRANSFER_ENDED))
+        .order_by(Object.opened_at)
+        .limit(AT_ONCE)
+    )
+    return [Upload(transfer, file, key, upload or "", size) for transfer, file, key, upload, size in rows.all()]
+
+
+async def _complete_all(plane: Plane, uploads: list[Upload]) -> list[Whole | Broken]:
+    abreast = asyncio.Semaphore(ABREAST)
+
+    async def one(upload: Upload) -> Whole | Broken:
+        async with abreast:
+            return await _complete(plane, upload)
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(one(upload)) for upload in uploads]
+    except BaseExceptionGroup as failures:
+        raise failures.exceptions[0] from None  # the store is away: the driver comes back
+    return [task.result() for task in tasks]
+
+
+async def _complete(plane: Plane, upload: Upload) -> Whole | Broken:
+    async with plane.db.working() as tx:
+        rows = await tx.execute(
+            select(Part.part, Part.etag).where(Part.transfer_id == upload.transfer, Part.file == upload.file)
+        )
+        parts = list(rows.all())
+    try:
+        await plane.store.complete(upload.key, upload.upload_id, parts)
+        how = "completed"
+    except NoSuchUpload:
+        how = "was_complete"  # by us before a crash, perhaps
+    except InvalidPart:
+        return await _broken(plane, upload)
+    head = await plane.store.head(upload.key)
+    if head is None or head.size_bytes != upload.size_bytes:
+        log.warning("file.not_whole", key=upload.key, size=head.size_bytes if head else None, wanted=upload.size_bytes)
+        return Broken(upload, None)
+    _FILES.labels(how).inc()
+    return Whole(upload, head.etag)
+
+
+async def _broken(plane: Plane, upload: Upload) -> Broken:
+    try:
+        there = await plane.store.parts(upload.key, upload.upload_id)
+    except NoSuchUpload:
+        return Broken(upload, None)
+    return Broken(upload, {part.part: part.etag for part in there})
+
+
+async def _write(plane: Plane, outcome: Whole | Broken, now: dt.datetime) -> None:
+    """Only if it still is the upload that we looked at."""
+    upload = outcome.upload
+    async with plane.working() as tx:
+        transfer = await locked(tx, upload.transfer)
+        if transfer is None:
+            return
+        same = (Object.transfer_id == upload.transfer, Object.file == upload.file, Object.upload_id == upload.upload_id)
+        if isinstance(outcome, Whole):
+            await tx.execute(
+                update(Object).where(*same, Object.stored_at.is_(None)).values(stored_at=now, etag=outcome.etag)
+            )
+            return
+        with correlated(transfer.correlation_id):
+            log.warning("file.parts_missing", transfer=str(transfer.id), file=upload.file)
+        if outcome.parts is None:
+            await tx.execute(delete(Object).where(*same))  # its parts with it
+        else:
+            await _forget_missing(tx, upload, outcome.parts)
+        if transfer.state in ON_AGENT:
+            # Its agent believes what we believed; the next claim tells what is really there.
+            await release.after_failure(tx, transfer, MISSING, plane.settings, now=now, who=WHO)
+    await plane.nudge("dispatch")
+
+
+async def _forget_missing(tx: Tx, upload: Upload, there: dict[int, str]) -> None:
+    rows = await tx.scalars(select(Part).where(Part.transfer_id == upload.transfer, Part.file == upload.file))
+    for part in rows.all():
+        if there.get(part.part) != part.etag.strip('"'):
+            await tx.delete(part)
+
+
+def _said_to_be_done() -> Select[UUID]:
+    """Agents say so; or all was stored when the last one died, and nobody was left to say it."""
+    left = exists().where(
+        File.torrent_id == Transfer.torrent_id,
+        File.kind == "file",
+        ~exists().where(Object.transfer_id == Transfer.id, Object.file == File.index, Object.stored_at.is_not(None)),
+    )
+    orphaned = (Transfer.state == TransferState.WAITING) & (Transfer.epoch > 0) & ~left
+    return (
+        select(Transfer.id)
+        .where(
+            Transfer.go,
+            (Transfer.done & Transfer.state.in_(ON_AGENT)) | orphaned,
+        )
+        .order_by(Transfer.id)
+        .limit(TRANSFERS_AT_ONCE)
+    )
+
+
+async def _conclude(plane: Plane, transfer_id: UUID, now: dt.datetime) -> None:
+    await _store_empty_files(plane, transfer_id, now)
+    async with plane.working() as tx:
+        transfer = await locked(tx, transfer_id)
+        if transfer is None or not transfer.go or TransferState.STORED not in TRANSFER_MOVES[transfer.state]:
+            return
+        missing, open_full = await _missing(tx, transfer)
+        with correlated(transfer.correlation_id):
+            if not missing:
+                transfer.stored_bytes = transfer.down_bytes = transfer.size_bytes or 0
+                await moves.move(tx, transfer, TransferState.STORED, now=now, who=WHO, why="all_stored")
+                _STORED.inc()
+                log.info("transfer.stored", transfer=str(transfer.id), bytes=transfer.size_bytes)
+            elif not open_full and transfer.done:
+                log.warning("transfer.not_done", transfer=str(transfer.id), files=missing)
+                await release.after_failure(tx, transfer, MISSING, plane.settings, now=now, who=WHO)
+        agent = transfer.agent_id
+    if agent is not None:
+        await plane.nudge_agent(agent)
+
+
+async def _store_empty_files(plane: Plane, transfer_id: UUID, now: dt.datetime) -> None:
+    """Agents put them like any small file; one that did not costs no second visit."""
+    async with plane.db.working() as tx:
+        transfer = await tx.get(Transfer, transfer_id)
+        if transfer is None:
+            return
+        stored = exists().where(Object.transfer_id == transfer_id, Object.file == File.index)
+        empty = select(File.index).where(
+            File.torrent_id == transfer.torrent_id, File.kind == "file", File.size_bytes == 0, ~stored
+        )
+        files = list(await tx.scalars(empty))
+    for file in files:
+        key = object_key(transfer.scope_id, transfer.torrent_id, file, transfer.epoch)
+        etag = await plane.store.put_empty(key)
+        async with plane.working() as tx:
+            if (current := await locked(tx, transfer_id)) is None or current.epoch != transfer.epoch:
+                return
+            tx.add(
+                Object(
+                    transfer_id=transfer_id,
+                    file=file,
+                    scope_id=transfer.scope_id,
+                    key=key,
+                    size_bytes=0,
+                    etag=etag,
+                    crc32=0,
+                    epoch=transfer.epoch,
+                    opened_at=now,
+                    stored_at=now,
+                )
+            )
+
+
+async def _missing(tx: Tx, transfer: Transfer) -> tuple[int, int]:
+    """Files that are not stored; and uploads that only wait to be completed."""
+    stored = exists().where(Object.transfer_id == transfer.id, Object.file == File.index, Object.stored_at.is_not(None))
+    missing = select(func.count()).where(File.torrent_id == transfer.torrent_id, File.kind == "file", ~stored)
+    full = select(func.count()).select_from(Object).where(Object.transfer_id == transfer.id, _FULL)
+    return await tx.scalar(missing) or 0, await tx.scalar(full) or 0

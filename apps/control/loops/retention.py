@@ -1,0 +1,40 @@
+"""Loop `retention`: rows whose time is over go. Each kind a little at a time, so that nobody waits for it."""
+
+from datetime import datetime, timedelta
+
+from sqlalchemy import ColumnElement, delete, select
+from sqlalchemy.orm import DeclarativeBase
+
+from control.accounts.model import Answer, Session
+from control.fleet.model import EnrolToken
+from control.loops import driver
+from control.plane import Plane
+from wire.units import DAY_S
+
+ANSWERS_S = DAY_S
+"""How long an Idempotency-Key is remembered."""
+TOKENS_S = 7 * DAY_S
+"""A used or expired token still says so for a while, instead of being unknown."""
+AT_ONCE = 1_000
+
+
+async def step(plane: Plane, now: datetime) -> bool:
+    over: list[tuple[type[DeclarativeBase], ColumnElement[bool]]] = [
+        (Answer, Answer.created_at < now - timedelta(seconds=ANSWERS_S)),
+        (Session, Session.expires_at < now),
+        (EnrolToken, EnrolToken.expires_at < now - timedelta(seconds=TOKENS_S)),
+    ]
+    removed = 0
+    async with plane.working() as tx:
+        if not await driver.alone(tx, "retention"):
+            return False
+        for table, is_over in over:
+            key = list(table.__table__.primary_key)
+            some = select(*key).where(is_over).limit(AT_ONCE).with_for_update(skip_locked=True)
+            rows = (await tx.execute(some)).all()
+            removed = max(removed, len(rows))
+            for row in rows:
+                await tx.execute(
+                    delete(table).where(*(column == value for column, value in zip(key, row, strict=True)))
+                )
+    return removed == AT_ONCE

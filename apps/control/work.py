@@ -1,0 +1,33 @@
+"""The process `work`: every loop, in one group. Any number of it may run."""
+
+from control.config import Settings
+from control.loops import dispatch, driver, ensure, finish, gauges, lost, purge, relay, retention, revoke
+from control.loops.driver import Loop
+from control.plane import open_plane
+from telemetry import logs, metrics
+from wire.units import MINUTE_S
+
+log = logs.get(__name__)
+
+
+def loops(settings: Settings) -> list[Loop]:
+    """Ticks are for what nobody nudged about; the usual path is nudged, and takes milliseconds."""
+    return [
+        Loop("ensure", ensure.step, settings.tick_s),
+        Loop("relay", relay.step, settings.tick_s / 5),
+        Loop("dispatch", dispatch.step, settings.tick_s / 2),
+        Loop("finish", finish.step, settings.tick_s),
+        Loop("lost", lost.step, settings.lease_s / 10),
+        Loop("purge", purge.step, 4 * settings.tick_s),
+        Loop("revoke", revoke.step, MINUTE_S),
+        Loop("retention", retention.step, 10 * MINUTE_S),
+        Loop("gauges", gauges.step, 3 * settings.tick_s),
+    ]
+
+
+async def run(settings: Settings) -> None:
+    """Until cancelled: a step under way is rolled back, and the next process finds the world as it was."""
+    with metrics.serve(settings.metrics_port):
+        async with open_plane(settings) as plane:
+            log.info("work.started", loops=[loop.name for loop in loops(settings)])
+            await driver.run(plane, loops(settings))
