@@ -10,17 +10,22 @@ from typing import TypeVar
 import msgspec
 import uvloop
 
-from control import migrate, serve, work
+from control import migrate
+from control import work as loops
 from control.accounts.bootstrap import Bootstrap, bootstrap
 from control.app import VERSION
 from control.config import Settings
 from control.db import Database
 from control.errors import Refusal
-from control.serve import CannotListen
+from control.fleet import listener
+from control.plane import open_plane
+from control.serve import CannotListen, bound, public
 from telemetry import logs, metrics
 from wire import settings as wire_settings
 from wire.clock import utcnow
 from wire.settings import BadSettings
+
+log = logs.get(__name__)
 
 S = TypeVar("S", bound=msgspec.Struct)
 USAGE = "usage: python -m control api|work|db-upgrade|bootstrap"
@@ -30,9 +35,9 @@ def main(argv: list[str]) -> int:
     try:
         match argv:
             case ["api"]:
-                return _serve("api", serve.api)
+                return _serve("api", api)
             case ["work"]:
-                return _serve("work", work.run)
+                return _serve("work", work)
             case ["db-upgrade"]:
                 migrate.upgrade(_only(migrate.UpgradeSettings).owner_database_url)
                 return 0
@@ -43,6 +48,22 @@ def main(argv: list[str]) -> int:
         return 2
     print(USAGE, file=sys.stderr)
     return 2
+
+
+async def api(settings: Settings, stop: asyncio.Event) -> None:
+    async with open_plane(settings) as plane, asyncio.TaskGroup() as group:
+        with bound(settings.host, settings.port) as listening:
+            fleet = group.create_task(listener.serve(plane))
+            log.info("api.listening", host=settings.host, port=settings.port)
+            await public(plane, listening, stop)
+            fleet.cancel()
+
+
+async def work(settings: Settings, stop: asyncio.Event) -> None:
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(loops.run(settings))
+        await stop.wait()
+        running.cancel()
 
 
 class BootstrapSettings(msgspec.Struct, frozen=True):

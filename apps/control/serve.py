@@ -1,4 +1,4 @@
-"""The process `api`: the public listener and the fleet listener, opened in order, ended within seconds."""
+"""The public listener: uvicorn on a socket of ours, ended within seconds."""
 
 import asyncio
 import socket
@@ -9,12 +9,8 @@ import uvicorn
 
 from control.app import create_app
 from control.config import Settings
-from control.fleet import listener
-from control.plane import Plane, open_plane
+from control.plane import Plane
 from control.stream import Hub
-from telemetry import logs
-
-log = logs.get(__name__)
 
 GRACE_S = 3
 """Answers under way are finished; streams are ended before."""
@@ -25,15 +21,6 @@ BACKLOG = 2048
 
 class CannotListen(Exception):
     """The message names the address and what is in the way."""
-
-
-async def api(settings: Settings, stop: asyncio.Event) -> None:
-    async with open_plane(settings) as plane, asyncio.TaskGroup() as group:
-        with bound(settings.host, settings.port) as listening:
-            fleet = group.create_task(listener.serve(plane))
-            log.info("api.listening", host=settings.host, port=settings.port)
-            await public(plane, listening, stop)
-            fleet.cancel()
 
 
 async def public(plane: Plane, listening: socket.socket, stop: asyncio.Event) -> None:

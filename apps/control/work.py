@@ -1,6 +1,4 @@
-"""The process `work`: every loop, in one group, until it is told to stop. Any number of it may run."""
-
-import asyncio
+"""The process `work`: every loop, in one group. Any number of it may run."""
 
 from control.config import Settings
 from control.loops import dispatch, driver, ensure, finish, gauges, lost, purge, relay, retention, revoke
@@ -27,12 +25,9 @@ def loops(settings: Settings) -> list[Loop]:
     ]
 
 
-async def run(settings: Settings, stop: asyncio.Event) -> None:
-    """Cancelling a step rolls its transaction back; the next process finds the world as it was."""
+async def run(settings: Settings) -> None:
+    """Until cancelled: a step under way is rolled back, and the next process finds the world as it was."""
     with metrics.serve(settings.metrics_port):
-        async with open_plane(settings) as plane, asyncio.TaskGroup() as group:
-            log.info("work.started")
-            turning = group.create_task(driver.run(plane, loops(settings)))
-            await stop.wait()
-            turning.cancel()
-    log.info("work.stopped")
+        async with open_plane(settings) as plane:
+            log.info("work.started", loops=[loop.name for loop in loops(settings)])
+            await driver.run(plane, loops(settings))

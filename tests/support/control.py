@@ -9,6 +9,7 @@ from pathlib import Path
 import httpx
 import msgspec
 import pytest
+import structlog
 from msgspec import Struct
 
 from bus.accounts import new_keys
@@ -19,6 +20,14 @@ from control.serve import bound, public
 from tests.support.nats import NatsServer, start_nats
 from tests.support.servers import Databases, Store, free_ports
 from wire.bencode import encode
+
+structlog.configure(
+    processors=[
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.format_exc_info,
+        structlog.processors.KeyValueRenderer(key_order=["event"]),
+    ]
+)
 
 PASSWORD = "correct horse battery"
 READY_S = 20.0

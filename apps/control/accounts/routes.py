@@ -87,7 +87,7 @@ async def token(plane: NamedDependency[Plane], who: NamedDependency[Principal]) 
     return TokenView(minted, "Bearer", until)
 
 
-@post("/keys", status_code=201, summary="Make an API key; its secret is shown once", tags=TAG)
+@post("/auth/keys", status_code=201, summary="Make an API key; its secret is shown once", tags=TAG)
 async def create_key(
     data: JSONBody[CreateKey], request: Asked, plane: NamedDependency[Plane], who: NamedDependency[Principal]
 ) -> KeyCreated:
@@ -98,13 +98,13 @@ async def create_key(
     return KeyCreated(key.id, key.name, key.prefix, key.created_at, secret)
 
 
-@get("/keys", summary="The organisation's API keys", tags=TAG)
+@get("/auth/keys", summary="The organisation's API keys", tags=TAG)
 async def list_keys(plane: NamedDependency[Plane], who: NamedDependency[Principal]) -> Keys:
     async with plane.asking(who.asker) as tx:
         return Keys([_view(key) for key in await accounts.keys(tx, who.org)])
 
 
-@delete("/keys/{key_id:uuid}", status_code=204, summary="Revoke an API key, at once", tags=TAG)
+@delete("/auth/keys/{key_id:uuid}", status_code=204, summary="Revoke an API key, at once", tags=TAG)
 async def revoke_key(
     key_id: FromPath[UUID], request: Asked, plane: NamedDependency[Plane], who: NamedDependency[Principal]
 ) -> None:

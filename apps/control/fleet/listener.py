@@ -4,8 +4,6 @@ gets as far as enrolment.
 
 import asyncio
 import ssl
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import uvicorn
 from litestar import Litestar, Router
@@ -16,6 +14,7 @@ from control import http
 from control.fleet import routes
 from control.fleet.peer import PeerProtocol
 from control.plane import Plane
+from control.serve import Server, bound
 from telemetry import logs
 
 log = logs.get(__name__)
@@ -24,7 +23,6 @@ KEEP_ALIVE_S = 75
 """Longer than any pause between two syncs."""
 STOP_S = 5
 """For requests under way."""
-BACKLOG = 2048
 CONNECTIONS_MAX = 4096
 
 
@@ -47,15 +45,12 @@ async def serve(plane: Plane) -> None:
     settings = plane.settings
     config = uvicorn.Config(
         create_app(plane),
-        host=settings.fleet_host,
-        port=settings.fleet_port,
         http=PeerProtocol,
         ws="none",
         lifespan="off",
         log_config=None,
         access_log=False,
         server_header=False,
-        backlog=BACKLOG,
         limit_concurrency=CONNECTIONS_MAX,
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=STOP_S,
@@ -67,18 +62,11 @@ async def serve(plane: Plane) -> None:
     config.load()
     assert config.ssl is not None
     config.ssl.minimum_version = ssl.TLSVersion.TLSv1_2
-    server = _Server(config)
-    try:
-        await server.serve()
-    except asyncio.CancelledError:
-        if server.started:
-            await server.shutdown()
-        raise
-
-
-class _Server(uvicorn.Server):
-    """Signals are the process' own business: it has two listeners."""
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
+    server = Server(config)
+    with bound(settings.fleet_host, settings.fleet_port) as listening:
+        try:
+            await server.serve(sockets=[listening])
+        except asyncio.CancelledError:
+            if server.started:
+                await server.shutdown(sockets=[listening])
+            raise

@@ -118,8 +118,8 @@ async def _last_transfer(tx: Tx, torrent: Torrent) -> Transfer | None:
 async def _take_up(tx: Tx, transfer: Transfer, torrent: Torrent, actor: Actor, now: dt.datetime) -> None:
     """Goes on with what was stopped or has failed; joins what is still there."""
     transfer.intent = Intent.RUN
-    if torrent.metadata_known and transfer.size_bytes is None:
-        transfer.size_bytes, transfer.go = torrent.size_bytes, True
+    if torrent.metadata_known:
+        transfer.size_bytes, transfer.go = torrent.size_bytes, True  # a purge takes `go` away with the bytes
     if transfer.state not in (TransferState.FAILED, TransferState.STOPPED):
         return
     transfer.tries, transfer.not_before, transfer.ended_at = 0, None, None

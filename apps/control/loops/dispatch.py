@@ -136,7 +136,7 @@ async def _active(tx: Tx, scopes: set[UUID]) -> dict[UUID, int]:
         .where(Transfer.scope_id.in_(scopes), Transfer.state.in_(at_work))
         .group_by(Transfer.scope_id)
     )
-    return dict(rows.tuples().all())
+    return dict(rows.all())
 
 
 def _offer(tx: Tx, transfer: Transfer, kind: str, now: datetime) -> None:

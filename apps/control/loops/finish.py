@@ -101,7 +101,7 @@ async def _full_uploads(tx: Tx) -> list[Upload]:
         .order_by(Object.opened_at)
         .limit(AT_ONCE)
     )
-    return [Upload(transfer, file, key, upload or "", size) for transfer, file, key, upload, size in rows.tuples()]
+    return [Upload(transfer, file, key, upload or "", size) for transfer, file, key, upload, size in rows.all()]
 
 
 async def _complete_all(plane: Plane, uploads: list[Upload]) -> list[Whole | Broken]:
@@ -124,7 +124,7 @@ async def _complete(plane: Plane, upload: Upload) -> Whole | Broken:
         rows = await tx.execute(
             select(Part.part, Part.etag).where(Part.transfer_id == upload.transfer, Part.file == upload.file)
         )
-        parts = list(rows.tuples().all())
+        parts = list(rows.all())
     try:
         await plane.store.complete(upload.key, upload.upload_id, parts)
         how = "completed"

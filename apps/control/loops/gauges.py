@@ -21,7 +21,7 @@ async def step(plane: Plane, now: datetime) -> bool:
             select(Transfer.state, func.count()).where(Transfer.state.in_(open_states)).group_by(Transfer.state)
         )
         agents = await tx.execute(select(Agent.state, func.count()).group_by(Agent.state))
-    by_state, by_agent_state = dict(transfers.tuples().all()), dict(agents.tuples().all())
+    by_state, by_agent_state = dict(transfers.all()), dict(agents.all())
     for state in open_states:
         _TRANSFERS.labels(state.value).set(by_state.get(state, 0))
     for agent_state in AgentState:

@@ -124,7 +124,7 @@ async def _link_hashes(tx: Tx, torrent: Torrent, hashes: InfoHashes) -> None:
 
 async def _asked_for(tx: Tx, transfer: Transfer) -> Known:
     row = await tx.execute(select(Torrent.v1, Torrent.v2).where(Torrent.id == transfer.torrent_id))
-    v1, v2 = row.tuples().one()
+    v1, v2 = row.one()
     return Known(OrgId(transfer.scope_id), transfer.torrent_id, InfoHashes(v1=v1, v2=v2))
 
 

@@ -77,7 +77,7 @@ async def sizes_of(tx: Tx, transfer: Transfer, files: Iterable[int]) -> dict[int
             File.torrent_id == transfer.torrent_id, File.index.in_(wanted), File.kind == "file"
         )
     )
-    return dict(rows.tuples().all())
+    return dict(rows.all())
 
 
 async def record_parts(tx: Tx, transfer: Transfer, said: Iterable[PartStored], now: dt.datetime) -> Recorded:

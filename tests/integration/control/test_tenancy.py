@@ -1,0 +1,130 @@
+"""Organisations never see each other: not through the API, not through SQL as the api's role; the log cannot be changed."""
+
+import datetime as dt
+import secrets
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+
+from control.accounts.bootstrap import Bootstrap, bootstrap
+from control.accounts.tokens import new_key
+from control.db import Asker
+from control.plane import Plane
+from tests.support.control import PASSWORD, Api, torrent_file
+from wire.clock import utcnow
+from wire.ids import OrgId, new_id
+
+TABLES = """SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace
+            AND relname <> 'alembic_version' ORDER BY 1"""
+UNREADABLE = {"outbox"}
+
+
+async def test_what_is_not_yours_is_not_there(api: Api) -> None:
+    async with api.member() as owner, api.member() as stranger:
+        made = (await owner.post("/api/v1/jobs", files={"torrent": ("a", torrent_file("mine"))})).json()
+        key = (await owner.post("/api/v1/auth/keys", json={"name": "x"})).json()["id"]
+        url = f"/api/v1/jobs/{made['id']}"
+        for method, path in (
+            ("GET", url),
+            ("GET", f"{url}/timeline"),
+            ("GET", f"{url}/files"),
+            ("GET", f"{url}/events"),
+            ("POST", f"{url}/cancel"),
+            ("POST", f"{url}/files/0/link"),
+            ("DELETE", url),
+            ("DELETE", f"/api/v1/auth/keys/{key}"),
+        ):
+            answer = await stranger.request(method, path)
+            assert (answer.status_code, answer.json()["code"]) == (404, "not_found"), path
+        assert (await stranger.get("/api/v1/jobs")).json()["items"] == []
+        assert (await owner.get(url)).json()["state"] == "submitted"
+
+
+async def test_the_same_torrent_is_another_job_for_another_organisation(api: Api) -> None:
+    data = torrent_file("shared")
+    async with api.member() as one, api.member() as other:
+        mine = await one.post("/api/v1/jobs", files={"torrent": ("a", data)})
+        theirs = await other.post("/api/v1/jobs", files={"torrent": ("a", data)})
+    assert (mine.status_code, theirs.status_code) == (201, 201)
+    assert mine.json()["id"] != theirs.json()["id"]
+
+
+async def test_without_an_organisation_the_apis_role_sees_no_row_of_any_table(api: Api, plane: Plane) -> None:
+    async with api.member() as owner:
+        await owner.post("/api/v1/jobs", files={"torrent": ("a", torrent_file("rows"))}, headers={"Idempotency-Key": "k"})
+        await owner.post("/api/v1/auth/keys", json={"name": "x"})
+    tables = (await api.databases.sql(TABLES)).split()
+    assert {"jobs", "torrents", "files", "transfers", "people", "sessions", "audit"} <= set(tables)
+    for who in (Asker(), Asker(org=OrgId(new_id()))):
+        for table in tables:
+            async with plane.asking(who) as tx:
+                if table in UNREADABLE:
+                    with pytest.raises(DBAPIError, match="permission denied"):
+                        await tx.execute(text(f"SELECT * FROM {table}"))  # noqa: S608 - names from the catalogue
+                    await tx.rollback()
+                    continue
+                assert (await tx.execute(text(f"SELECT count(*) FROM {table}"))).scalar() == 0, table  # noqa: S608
+
+
+async def test_the_apis_role_is_nothing_special(api: Api) -> None:
+    special = "rolsuper OR rolbypassrls OR rolcreaterole OR rolcreatedb"
+    said = await api.databases.sql(f"SELECT count(*) FROM pg_roles WHERE rolname ~ 'seedlift_(api|work)' AND ({special})")  # noqa: S608
+    owned = await api.databases.sql("SELECT count(*) FROM pg_tables WHERE tableowner ~ 'seedlift_(api|work)'")
+    assert (said, owned) == ("0", "0")
+
+
+async def test_nobody_writes_into_another_organisation(api: Api, plane: Plane) -> None:
+    async with api.member() as owner:
+        org = (await owner.get("/api/v1/auth/me")).json()["organisation"]["id"]
+    with pytest.raises(DBAPIError, match="row-level security"):
+        async with plane.asking(Asker(org=OrgId(new_id()))) as tx:
+            await tx.execute(
+                text(
+                    "INSERT INTO torrents (id, scope_id, v1, created_at)"
+                    f" VALUES ('{new_id()}', '{org}', decode(repeat('00', 20), 'hex'), now())"
+                )
+            )
+
+
+@pytest.mark.parametrize("change", ["UPDATE audit SET actor = 'x'", "DELETE FROM audit", "TRUNCATE audit"])
+async def test_the_log_is_only_written_to(api: Api, plane: Plane, change: str) -> None:
+    async with api.member():
+        pass
+    with pytest.raises(DBAPIError):
+        async with plane.working() as tx:
+            await tx.execute(text(change))
+    with pytest.raises(AssertionError, match="append-only"):
+        await api.databases.sql(change)
+
+
+async def test_every_change_leaves_its_row_in_the_log(api: Api) -> None:
+    async with api.member() as http:
+        me = (await http.get("/api/v1/auth/me")).json()
+        made = await http.post(
+            "/api/v1/jobs",
+            json={"magnet": f"magnet:?xt=urn:btih:{secrets.token_hex(20)}"},
+            headers={"X-Request-Id": "audit-me-1"},
+        )
+        url = f"/api/v1/jobs/{made.json()['id']}"
+        await http.post(f"{url}/cancel")
+        await http.delete(url)
+        await http.post("/api/v1/auth/logout")
+    org = me["organisation"]["id"]
+    said = await api.databases.sql(f"SELECT action FROM audit WHERE org_id = '{org}' ORDER BY id")  # noqa: S608
+    assert said.split() == [
+        "person.registered", "session.started", "job.added", "job.cancelled", "job.removed", "session.ended",
+    ]  # fmt: skip
+    row = await api.databases.sql(f"SELECT actor, request_id, ip FROM audit WHERE target = 'job:{url[-36:]}' LIMIT 1")  # noqa: S608
+    assert row == f"person:{me['id']}|audit-me-1|127.0.0.1"
+
+
+async def test_bootstrap_makes_the_admin_once_and_keeps_the_operators_key(api: Api, plane: Plane) -> None:
+    email, key, now = f"{secrets.token_hex(4)}@example.org", new_key().secret, utcnow()
+    first = await bootstrap(plane.db, Bootstrap(email, PASSWORD, key), now)
+    again = await bootstrap(plane.db, Bootstrap(email, None, key), now + dt.timedelta(seconds=1))
+    assert (first.admin_created, again.admin_created) == (True, False)
+    async with api.client() as http:
+        http.headers["Authorization"] = f"Bearer {key}"
+        me = (await http.get("/api/v1/auth/me")).json()
+    assert (me["email"], me["platform_role"], me["organisation"]["name"]) == (email, "admin", "Operations")
