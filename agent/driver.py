@@ -282,8 +282,6 @@ class Driver:
             self._hear(Failed(transfer, Failure("engine_error", str(failure))))
         else:
             self._hear(Entered(transfer, kind))
-            if content and held.book:
-                self._hear(Counted(transfer, held.book.unready, held.book.unstored))
 
     # Errands: one at a time for a transfer, beside the driver.
 
@@ -317,8 +315,7 @@ class Driver:
     async def _prepare(self, held: Transfer) -> Event:
         await prepare(held, self._fleet, self._disk)
         assert held.book is not None
-        self._inbox.put_nowait(Prepared(held.spec.transfer))
-        return Counted(held.spec.transfer, held.book.unready, held.book.unstored)
+        return Prepared(held.spec.transfer, held.book.unready, held.book.unstored)
 
     def _refused(self, held: Transfer, refusal: Refusal) -> None:
         if refusal.void:
@@ -366,9 +363,11 @@ class Driver:
     async def _stored(self, held: Transfer, put: Put) -> None:
         book = held.book
         assert book is not None
-        if held.is_replaced(put.upload):
+        if held.is_replaced(put.stored.file, put.upload):
+            log.info("part.lost", transfer=held.spec.transfer, file=put.stored.file)
             return  # put into an upload that is gone; its unit is given back
         if await held.note(put.index, put.upload, put.stored):
+            log.warning("upload.replaced", transfer=held.spec.transfer, file=put.stored.file)
             self._engine.ask(held.spec.transfer, list(enumerate(book.priorities())))
         PARTS.inc()
         STORED_BYTES.inc(put.stored.size_bytes)

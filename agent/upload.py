@@ -16,6 +16,7 @@ from agent.engine.api import Engine
 from agent.fleet import Fleet, backoff
 from agent.parts import Layout, Unit
 from agent.store import NO_SUCH_UPLOAD, Store, StoreAway, StoreRefused
+from agent.transfer import Upload
 from telemetry import logs
 from wire.ids import TransferId
 from wire.messages import FileStored, Grant, PartStored, Want
@@ -50,7 +51,7 @@ class Put(Struct, frozen=True):
     """One unit that the store has acknowledged."""
 
     index: int
-    upload: str
+    upload: Upload
     stored: PartStored | FileStored
 
 
@@ -108,6 +109,8 @@ class Uploads:
         self._engine = engine
         self._fleet = fleet
         self._store = store
+        self._turn = 0
+        """Counts answers with grants."""
 
     async def put(self, task: Task, stored: Callable[[Put], Awaitable[None]]) -> None:
         """Calls `stored` for every unit as it is done. Raises Refusal (not ours any more), NotThere, GivenUp."""
@@ -140,13 +143,15 @@ class Uploads:
     async def _one(self, task: Task, index: int, body: Body, grants: dict[tuple[int, int], Grant]) -> Put:
         unit = body.unit
         grant = grants.get((unit.file, unit.part))
+        turn = self._turn
         tries = refused = 0
         while True:
             if grant is None:
                 grant = (await self._grants(task, [body]))[(unit.file, unit.part)]
+                turn = self._turn
             try:
                 etag = await self._store.put(grant, body.chunks, unit.size_bytes)
-                return Put(index, grant.upload, _stored(body, grant, etag))
+                return Put(index, Upload(grant.upload, turn), _stored(body, grant, etag))
             except StoreRefused as failure:
                 refused += 1
                 log.warning("part.refused", file=unit.file, part=unit.part, status=failure.status, detail=str(failure))
@@ -162,6 +167,7 @@ class Uploads:
     async def _grants(self, task: Task, bodies: Sequence[Body]) -> dict[tuple[int, int], Grant]:
         wants = [Want(b.unit.file, b.unit.part, b.unit.size_bytes, b.crc32) for b in bodies]
         grants = await self._fleet.patiently(lambda: self._fleet.grants(task.transfer, task.epoch, wants))
+        self._turn += 1
         return {(grant.file, grant.part): grant for grant in grants}
 
 

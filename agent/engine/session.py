@@ -150,19 +150,17 @@ class Session:
                 failed = alert.error.message() if alert.error.value() else ""
                 self._answer((transfer, alert.piece), None if failed else alert.buffer, failed)
             case lt.metadata_received_alert():
-                alert.handle.post_peer_info()
-            case lt.peer_info_alert():
-                self._metadata(transfer, alert)
+                self._metadata(transfer, alert.handle)
             case _:
                 said = alerts.of_torrent(alert, transfer)
                 if said is not None:
                     self._heard(said)
 
-    def _metadata(self, transfer: TransferId, alert: lt.peer_info_alert) -> None:
-        """The peers are asked for only when metadata has arrived: they are kept for the torrent's second coming."""
-        ours = [peer.ip for peer in alert.peer_info if peer.flags & lt.peer_info.local_connection]
-        self._peers[transfer] = ours
-        info = alert.handle.torrent_file()
+    def _metadata(self, transfer: TransferId, handle: lt.torrent_handle) -> None:
+        """The peers that gave it are kept for the torrent's second coming, with its files."""
+        outgoing = [peer.ip for peer in handle.get_peer_info() if peer.flags & lt.peer_info.local_connection]
+        self._peers[transfer] = outgoing
+        info = handle.torrent_file()
         if info is None:
             self._heard(Broke(transfer, "engine_error", "metadata vanished", retryable=True))
             return
@@ -223,6 +221,7 @@ def _with_info(add: Add) -> lt.add_torrent_params:
         params: lt.add_torrent_params = lt.load_torrent_buffer(torrent, load_limits())  # type: ignore[call-overload]
     except (RuntimeError, ValueError) as bad:
         raise MetadataMismatch(f"the engine cannot read the metadata: {bad}") from None
+    assert params.ti is not None  # it was loaded from an info dict
     files = params.ti.layout()
     pad = lt.file_storage.flag_pad_file
     seen = [(i, files.file_size(i)) for i in range(files.num_files()) if not files.file_flags(i) & pad]
