@@ -13,7 +13,7 @@ from zlib import crc32
 from msgspec import Struct
 
 from agent.engine.api import Engine
-from agent.fleet import Fleet, backoff
+from agent.fleet import backoff
 from agent.parts import Layout, Unit
 from agent.store import NO_SUCH_UPLOAD, Store, StoreAway, StoreRefused
 from agent.transfer import Upload
@@ -36,6 +36,10 @@ READ_S = 60.0
 """A piece comes from libtorrent's cache or from a disk; one that takes longer is broken."""
 REFUSED_MAX = 6
 """4xx answers for one unit, each with a fresh grant: about a quarter of a minute."""
+
+
+GetGrants = Callable[[TransferId, int, list[Want]], Awaitable[list[Grant]]]
+"""Waits for an answer as long as it takes."""
 
 
 class Task(Struct, frozen=True):
@@ -105,9 +109,9 @@ class Body:
 class Uploads:
     """Puts batches; what it needs to know of a transfer comes with the task."""
 
-    def __init__(self, engine: Engine, fleet: Fleet, store: Store) -> None:
+    def __init__(self, engine: Engine, grants: GetGrants, store: Store) -> None:
         self._engine = engine
-        self._fleet = fleet
+        self._get_grants = grants
         self._store = store
         self._turn = 0
         """Counts answers with grants."""
@@ -166,7 +170,7 @@ class Uploads:
 
     async def _grants(self, task: Task, bodies: Sequence[Body]) -> dict[tuple[int, int], Grant]:
         wants = [Want(b.unit.file, b.unit.part, b.unit.size_bytes, b.crc32) for b in bodies]
-        grants = await self._fleet.patiently(lambda: self._fleet.grants(task.transfer, task.epoch, wants))
+        grants = await self._get_grants(task.transfer, task.epoch, wants)
         self._turn += 1
         return {(grant.file, grant.part): grant for grant in grants}
 
