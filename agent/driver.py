@@ -21,7 +21,6 @@ from agent.engine.api import Add, Checked, Engine, MetadataArrived, MetadataMism
 from agent.fleet import Fleet, Refusal
 from agent.journal import Journal
 from agent.metrics import PARTS, STORED_BYTES, TRANSFERS
-from agent.parts import ASKED_FIRST
 from agent.prepare import CannotPrepare, prepare
 from agent.running import (
     Began,
@@ -181,9 +180,8 @@ class Driver:
         if book is None:
             return event
         pieces = event.have if isinstance(event, Checked) else (event.piece,)
-        became = sum(book.verified(piece) for piece in pieces)
-        if became:
-            self._engine.ask(event.transfer, [(piece, ASKED_FIRST) for piece in book.slide()])
+        for piece in pieces:
+            book.verified(piece)
         return Counted(event.transfer, unready=book.unready, unstored=book.unstored)
 
     def _say(self, held: Transfer, before: Run, after: Run) -> None:
@@ -205,6 +203,9 @@ class Driver:
                 break
             for action in actions:
                 self._act(action)
+        for transfer, held in self._transfers.items():
+            if held.book and (changes := held.book.slide()):
+                self._engine.ask(transfer, list(changes.items()))
         self._pump()
         for kind in Phase:
             TRANSFERS.labels(phase=kind).set(sum(phase(run) is kind for run in self.runs.values()))

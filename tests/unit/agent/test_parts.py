@@ -5,11 +5,14 @@ from random import Random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.parts import ASKED_FIRST, ASKED_LATER, Book, Is, Layout, Span, lay_out
+from agent.parts import Book, Is, Layout, Span, lay_out
+from agent.window import BANDS, LATER
 from wire.parts import PART_MIN_BYTES, part_count
 from wire.units import GIB, KIB, MIB, TIB
 
 SIZES = [0, 1, 7, 100, 4096, PART_MIN_BYTES, PART_MIN_BYTES + 1, 3 * PART_MIN_BYTES]
+
+FIRST = BANDS[0][0]
 
 
 def layout_of(sizes: list[int], piece_bytes: int, gaps: list[int] | None = None) -> Layout:
@@ -74,16 +77,22 @@ def drain(book: Book) -> list[int]:
 
 
 @settings(deadline=None)
-@given(layouts)
-def test_all_that_is_asked_for_is_in_the_window_or_later_and_the_window_slides_to_the_end(layout: Layout) -> None:
-    book = Book(layout, window_bytes=16 * MIB)
+@given(layouts, st.randoms(use_true_random=False))
+def test_the_window_slides_to_the_end_and_keeps_its_first_band_at_the_front(layout: Layout, random: Random) -> None:
+    book = Book(layout)
     asked = dict(enumerate(book.priorities()))
     wanted = {piece for unit in layout.units for piece in layout.pieces_of(unit)}
     assert {piece for piece, priority in asked.items() if priority} == wanted
-    while first := [p for p, priority in asked.items() if priority == ASKED_FIRST and not book.have[p]]:
-        book.verified(first[0])
-        asked.update((piece, ASKED_FIRST) for piece in book.slide())
-    assert all(book.have[piece] for piece in wanted)
+    missing = sorted(wanted)
+    while missing:
+        first = [piece for piece in missing if asked[piece] == FIRST]
+        assert first == missing[: len(first)]
+        assert len(first) == min(len(missing), max(1, BANDS[0][1] // layout.piece_bytes))
+        arrived = random.choice(first)
+        book.verified(arrived)
+        missing.remove(arrived)
+        asked.update(book.slide())
+    assert book.unready == 0
 
 
 def test_pieces_of_what_is_already_stored_are_not_asked_for() -> None:
@@ -145,7 +154,7 @@ def test_a_file_whose_upload_is_gone_is_wanted_again_but_for_the_new_parts() -> 
     assert book.unready == 1
     assert book.stored_bytes == PART_MIN_BYTES
     asked = book.priorities()
-    assert all(asked[piece] == ASKED_FIRST for piece in layout.pieces_of(layout.units[0]))
+    assert all(asked[piece] == FIRST for piece in layout.pieces_of(layout.units[0]))
 
 
 def test_a_tebibyte_and_twenty_thousand_files_are_laid_out() -> None:
@@ -153,7 +162,7 @@ def test_a_tebibyte_and_twenty_thousand_files_are_laid_out() -> None:
     assert len(big.units) == part_count(TIB)
     book = Book(big)
     asked = book.priorities()
-    assert asked.count(ASKED_FIRST) < asked.count(ASKED_LATER)
+    assert 0 < asked.count(FIRST) < asked.count(LATER)
     many = Book(layout_of([50_000] * 20_000, MIB))
     for piece in range(many.layout.pieces):
         many.verified(piece)
