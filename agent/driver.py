@@ -53,6 +53,8 @@ TICK_S = 1.0
 """How often the engine says its rates."""
 READ_AGAIN_S = 1.0
 """After a piece could not be read: the disk, or a torrent on its way out."""
+NOT_GO = "not_go"
+"""No grant while the control plane wants the transfer to stop."""
 UNACKED_MANY = 250
 """Half a report: small files come faster than syncs, so this many ask for one at once."""
 
@@ -348,7 +350,10 @@ class Driver:
             try:
                 await self._uploads.put(task, partial(self._stored, held))
             except Refusal as refusal:
-                self._refused(held, refusal)
+                if refusal.code == NOT_GO:
+                    await asyncio.sleep(READ_AGAIN_S)  # stopped, most likely; the next sync says
+                else:
+                    self._refused(held, refusal)
             except GivenUp as failure:
                 self._inbox.put_nowait(Failed(task.transfer, Failure(failure.code, failure.detail)))
             except (NotThere, TimeoutError) as failure:
@@ -364,6 +369,10 @@ class Driver:
     async def _stored(self, held: Transfer, put: Put) -> None:
         book = held.book
         assert book is not None
+        if put.stored is None:
+            book.stored(put.index)
+            self._inbox.put_nowait(Counted(held.spec.transfer, book.unready, book.unstored))
+            return
         if held.is_replaced(put.stored.file, put.upload):
             log.info("part.lost", transfer=held.spec.transfer, file=put.stored.file)
             return  # put into an upload that is gone; its unit is given back

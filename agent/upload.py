@@ -52,11 +52,11 @@ class Task(Struct, frozen=True):
 
 
 class Put(Struct, frozen=True):
-    """One unit that the store has acknowledged."""
+    """One unit that the store has acknowledged. Nothing `stored`: the control plane knew, and gave no grant."""
 
     index: int
     upload: Upload
-    stored: PartStored | FileStored
+    stored: PartStored | FileStored | None
 
 
 class GivenUp(Exception):
@@ -151,8 +151,10 @@ class Uploads:
         tries = refused = 0
         while True:
             if grant is None:
-                grant = (await self._grants(task, [body]))[(unit.file, unit.part)]
+                grant = (await self._grants(task, [body])).get((unit.file, unit.part))
                 turn = self._turn
+            if grant is None:
+                return Put(index, Upload("", turn), None)
             try:
                 etag = await self._store.put(grant, body.chunks, unit.size_bytes)
                 return Put(index, Upload(grant.upload, turn), _stored(body, grant, etag))

@@ -120,6 +120,7 @@ async def test_parts_of_an_upload_that_was_replaced_are_put_again(tmp_path: Path
         lost: list[bool] = []
 
         async def stored(one: Put) -> None:
+            assert one.stored is not None
             lost.append(await held.note(one.index, one.upload, one.stored))
 
         async with Listening(tmp_path) as engine, Store(8) as store:
@@ -156,3 +157,23 @@ async def test_a_refusal_says_its_status_and_a_store_that_is_away_is_told_apart(
         assert missing.value.status == NO_SUCH_UPLOAD
         with pytest.raises(StoreAway):
             await store.put(Grant(0, 1, "http://127.0.0.1:1/", {}, "k", ""), body, 10)
+
+
+async def test_what_needs_no_grant_any_more_is_not_put(tmp_path: Path) -> None:
+    async def none_needed(transfer: TransferId, epoch: int, wants: list[Want]) -> list[Grant]:
+        return []
+
+    put: list[Put] = []
+
+    async def stored(one: Put) -> None:
+        put.append(one)
+
+    with seed(tmp_path / "seeder", {"empty": 0, "small": 5}) as seeded:
+        book = seeded.book()
+        async with Listening(tmp_path) as engine, Store(1) as store:
+            transfer = spec().transfer
+            await arrived(engine, seeded, book, tmp_path / "data", transfer)
+            batch = book.take(BATCH_BYTES, BATCH_FILES)
+            await Uploads(engine.session, none_needed, store).put(Task(transfer, 1, book.layout, batch), stored)
+    assert {one.index for one in put} == set(batch) == {0, 1}
+    assert all(one.stored is None for one in put)
