@@ -21,7 +21,6 @@ from agent.engine.api import Add, Checked, Engine, MetadataArrived, MetadataMism
 from agent.fleet import Fleet, Refusal
 from agent.journal import Journal
 from agent.metrics import PARTS, STORED_BYTES, TRANSFERS
-from agent.parts import ASKED_FIRST
 from agent.prepare import CannotPrepare, prepare
 from agent.running import (
     Began,
@@ -54,6 +53,8 @@ TICK_S = 1.0
 """How often the engine says its rates."""
 READ_AGAIN_S = 1.0
 """After a piece could not be read: the disk, or a torrent on its way out."""
+NOT_GO = "not_go"
+"""No grant while the control plane wants the transfer to stop."""
 UNACKED_MANY = 250
 """Half a report: small files come faster than syncs, so this many ask for one at once."""
 
@@ -181,9 +182,8 @@ class Driver:
         if book is None:
             return event
         pieces = event.have if isinstance(event, Checked) else (event.piece,)
-        became = sum(book.verified(piece) for piece in pieces)
-        if became:
-            self._engine.ask(event.transfer, [(piece, ASKED_FIRST) for piece in book.slide()])
+        for piece in pieces:
+            book.verified(piece)
         return Counted(event.transfer, unready=book.unready, unstored=book.unstored)
 
     def _say(self, held: Transfer, before: Run, after: Run) -> None:
@@ -205,6 +205,9 @@ class Driver:
                 break
             for action in actions:
                 self._act(action)
+        for transfer, held in self._transfers.items():
+            if held.book and (changes := held.book.slide()):
+                self._engine.ask(transfer, list(changes.items()))
         self._pump()
         for kind in Phase:
             TRANSFERS.labels(phase=kind).set(sum(phase(run) is kind for run in self.runs.values()))
@@ -282,8 +285,6 @@ class Driver:
             self._hear(Failed(transfer, Failure("engine_error", str(failure))))
         else:
             self._hear(Entered(transfer, kind))
-            if content and held.book:
-                self._hear(Counted(transfer, held.book.unready, held.book.unstored))
 
     # Errands: one at a time for a transfer, beside the driver.
 
@@ -317,8 +318,7 @@ class Driver:
     async def _prepare(self, held: Transfer) -> Event:
         await prepare(held, self._fleet, self._disk)
         assert held.book is not None
-        self._inbox.put_nowait(Prepared(held.spec.transfer))
-        return Counted(held.spec.transfer, held.book.unready, held.book.unstored)
+        return Prepared(held.spec.transfer, held.book.unready, held.book.unstored)
 
     def _refused(self, held: Transfer, refusal: Refusal) -> None:
         if refusal.void:
@@ -350,7 +350,10 @@ class Driver:
             try:
                 await self._uploads.put(task, partial(self._stored, held))
             except Refusal as refusal:
-                self._refused(held, refusal)
+                if refusal.code == NOT_GO:
+                    await asyncio.sleep(READ_AGAIN_S)  # stopped, most likely; the next sync says
+                else:
+                    self._refused(held, refusal)
             except GivenUp as failure:
                 self._inbox.put_nowait(Failed(task.transfer, Failure(failure.code, failure.detail)))
             except (NotThere, TimeoutError) as failure:
@@ -366,9 +369,15 @@ class Driver:
     async def _stored(self, held: Transfer, put: Put) -> None:
         book = held.book
         assert book is not None
-        if held.is_replaced(put.upload):
+        if put.stored is None:
+            book.stored(put.index)
+            self._inbox.put_nowait(Counted(held.spec.transfer, book.unready, book.unstored))
+            return
+        if held.is_replaced(put.stored.file, put.upload):
+            log.info("part.lost", transfer=held.spec.transfer, file=put.stored.file)
             return  # put into an upload that is gone; its unit is given back
         if await held.note(put.index, put.upload, put.stored):
+            log.warning("upload.replaced", transfer=held.spec.transfer, file=put.stored.file)
             self._engine.ask(held.spec.transfer, list(enumerate(book.priorities())))
         PARTS.inc()
         STORED_BYTES.inc(put.stored.size_bytes)

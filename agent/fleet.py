@@ -103,6 +103,9 @@ class Fleet:
     async def grants(self, transfer: TransferId, epoch: int, wants: list[Want]) -> list[Grant]:
         return (await self._post("/fleet/grants", WantGrants(transfer, epoch, wants), Granted)).grants
 
+    async def grants_patiently(self, transfer: TransferId, epoch: int, wants: list[Want]) -> list[Grant]:
+        return await self.patiently(lambda: self.grants(transfer, epoch, wants))
+
     async def credentials(self) -> BusCredentials:
         return await self._post("/fleet/credentials", {}, BusCredentials)
 

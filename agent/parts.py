@@ -13,14 +13,8 @@ from enum import IntEnum
 
 from msgspec import Struct
 
+from agent.window import LATER, Window
 from wire.parts import is_small, part_count, part_range
-from wire.units import MIB
-
-WINDOW_BYTES = 48 * MIB
-"""Bytes of unfinished units asked for first. Measured: smaller starves fast peers, larger leaves more unfinished
-parts, and with them more to upload, at the end."""
-ASKED_FIRST = 7
-ASKED_LATER = 1
 
 
 class Span(Struct, frozen=True):
@@ -97,7 +91,7 @@ class Is(IntEnum):
 class Book:
     """What of one torrent is there, and what is stored. One owner changes it (the driver); it decides nothing."""
 
-    def __init__(self, layout: Layout, window_bytes: int = WINDOW_BYTES) -> None:
+    def __init__(self, layout: Layout) -> None:
         self.layout = layout
         self.have = bytearray(layout.pieces)
         self.state = bytearray(len(layout.units))
@@ -111,10 +105,7 @@ class Book:
         """Bytes of units that are stored, or whose piece is verified."""
         self.unstored = len(layout.units)
         self.unready = len(layout.units)
-        self._window_bytes = window_bytes
-        self._window: set[int] = set()
-        self._window_used = 0
-        self._next = 0
+        self._window: Window | None = None
         for index, unit in enumerate(layout.units):
             if not unit.size_bytes:
                 self._becomes_ready(index)
@@ -141,6 +132,8 @@ class Book:
         if self.have[piece]:
             return 0
         self.have[piece] = 1
+        if self._window:
+            self._window.arrived(piece)
         low, high = piece * self.layout.piece_bytes, (piece + 1) * self.layout.piece_bytes
         became = 0
         for index in self.layout.units_of(piece):
@@ -187,7 +180,6 @@ class Book:
         unit = self.layout.units[index]
         if before == Is.WAITING:
             self.unready -= 1
-            self._leave_window(index)
             self.there_bytes += unit.size_bytes - self._there_of(index)
         self.state[index] = Is.STORED
         self.unstored -= 1
@@ -205,7 +197,6 @@ class Book:
                 self.state[index] = Is.WAITING
                 self.unready += 1
                 self.there_bytes -= unit.size_bytes - self._there_of(index)
-                self._next = min(self._next, index)
             else:
                 self.state[index] = Is.READY
                 self.ready.append(index)
@@ -214,42 +205,26 @@ class Book:
         return all(self.state[index] == Is.STORED for index in self.by_file.get(file, ()))
 
     def priorities(self) -> list[int]:
-        """For every piece, how much it is wanted; fills the window. For the moment when a torrent is added."""
-        wanted = [0] * self.layout.pieces
+        """For every piece, how much it is wanted; opens the window. For when a torrent is added, or more is wanted."""
+        wanted = bytearray(self.layout.pieces)
         for index, unit in enumerate(self.layout.units):
             if self.state[index] == Is.WAITING:
                 for piece in self.layout.pieces_of(unit):
-                    wanted[piece] = ASKED_LATER
-        self._next, self._window_used = 0, 0
-        self._window.clear()
-        for piece in self.slide():
-            wanted[piece] = ASKED_FIRST
-        return wanted
-
-    def slide(self) -> list[int]:
-        """Moves the window on over units that became ready; the pieces that are now to be asked for first."""
-        asked: list[int] = []
-        units = self.layout.units
-        while self._next < len(units) and (self._window_used < self._window_bytes or not self._window):
-            index = self._next
-            self._next += 1
-            if self.state[index] != Is.WAITING or index in self._window:
-                continue
-            self._window.add(index)
-            self._window_used += units[index].size_bytes
-            asked.extend(piece for piece in self.layout.pieces_of(units[index]) if not self.have[piece])
+                    wanted[piece] = 1
+        self._window = Window(wanted, self.have, self.layout.piece_bytes)
+        asked = [LATER if want else 0 for want in wanted]
+        for piece, priority in self.slide().items():
+            asked[piece] = priority
         return asked
+
+    def slide(self) -> dict[int, int]:
+        """Moves the window on over pieces that arrived; the pieces whose priority changes."""
+        return self._window.slide() if self._window else {}
 
     def _becomes_ready(self, index: int) -> None:
         self.state[index] = Is.READY
         self.ready.append(index)
         self.unready -= 1
-        self._leave_window(index)
-
-    def _leave_window(self, index: int) -> None:
-        if index in self._window:
-            self._window.remove(index)
-            self._window_used -= self.layout.units[index].size_bytes
 
     def _there_of(self, index: int) -> int:
         """Bytes of one unit whose pieces are verified."""

@@ -49,7 +49,7 @@ async def _confirm(transfer: Transfer, fleet: Fleet, batch: Sequence[Stored]) ->
     assert transfer.book is not None
     spec = transfer.spec
     wants = [Want(s.part.file, s.part.part, s.part.size_bytes, s.part.crc32) for s in batch]
-    grants = await fleet.patiently(lambda: fleet.grants(spec.transfer, spec.epoch, wants))
+    grants = await fleet.grants_patiently(spec.transfer, spec.epoch, wants)
     uploads = {(grant.file, grant.part): grant.upload for grant in grants}
     for stored in batch:
         part = stored.part

@@ -1,6 +1,6 @@
 """What to do next: a pure plan from what is wanted and what is. Told nothing of what happened, it cannot miss it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 from msgspec import Struct
 
@@ -70,6 +70,7 @@ Action = Start | Drop | Go | FetchInfo | FetchMetadata | Judge | Prepare | Bring
 
 def plan(wanted: Mapping[TransferId, Wanted], runs: Mapping[TransferId, Run]) -> list[Action]:
     actions: list[Action] = []
+    owners = _owners(wanted, runs)
     for transfer, run in runs.items():
         want = wanted.get(transfer)
         if want is None:
@@ -81,43 +82,43 @@ def plan(wanted: Mapping[TransferId, Wanted], runs: Mapping[TransferId, Run]) ->
         if held is None:
             actions.append(Start(transfer))
         elif held.epoch == want.spec.epoch:
-            actions.extend(_steps(want, held, taken=_in_engine(wanted, runs, transfer)))
+            step = _step(want, held, free=all(owners.get(name, transfer) == transfer for name in _hashes(want)))
+            if isinstance(step, FetchMetadata | Bring):
+                owners.update(dict.fromkeys(_hashes(want), transfer))
+            if step is not None:
+                actions.append(step)
     return actions
 
 
-def _steps(want: Wanted, run: Run, taken: frozenset[str]) -> Iterator[Action]:
+def _step(want: Wanted, run: Run, *, free: bool) -> Action | None:
+    """`free`: no other transfer has the same torrent in the engine."""
     transfer = run.transfer
-    free = taken.isdisjoint(_hashes(want))
     if run.failure is not None:
-        if run.engine is not InEngine.NONE:
-            yield Halt(transfer)
-    elif want.go and not run.go:
-        yield Go(transfer)
-    elif run.errand is not Errand.NONE:
-        return
-    elif not run.info_here:
+        return Halt(transfer) if run.engine is not InEngine.NONE else None
+    if want.go and not run.go:
+        return Go(transfer)
+    if run.errand is not Errand.NONE:
+        return None
+    if not run.info_here:
         if run.info_there:
-            yield FetchInfo(transfer)
-        elif run.engine is InEngine.NONE and free:
-            yield FetchMetadata(transfer)
-    elif not run.go:
-        if not run.refused:
-            yield Judge(transfer)
-    elif not run.prepared:
-        yield Prepare(transfer)
-    elif run.engine is not InEngine.CONTENT and free and not done(run):
-        yield Bring(transfer)
+            return FetchInfo(transfer)
+        return FetchMetadata(transfer) if run.engine is InEngine.NONE and free else None
+    if not run.go:
+        return None if run.refused else Judge(transfer)
+    if not run.prepared:
+        return Prepare(transfer)
+    return Bring(transfer) if run.engine is not InEngine.CONTENT and free and not done(run) else None
 
 
-def _in_engine(wanted: Mapping[TransferId, Wanted], runs: Mapping[TransferId, Run], but: TransferId) -> frozenset[str]:
-    """Info-hashes that other transfers have in the engine: it takes a torrent once, so the second waits its turn."""
-    return frozenset(
-        name
+def _owners(wanted: Mapping[TransferId, Wanted], runs: Mapping[TransferId, Run]) -> dict[str, TransferId]:
+    """Who has which info-hash in the engine: it takes a torrent once, so a second transfer of it waits its turn."""
+    return {
+        name: transfer
         for transfer, run in runs.items()
-        if transfer != but and run.engine is not InEngine.NONE and transfer in wanted
+        if run.engine is not InEngine.NONE and transfer in wanted
         for name in _hashes(wanted[transfer])
-    )
+    }
 
 
-def _hashes(want: Wanted) -> frozenset[str]:
-    return frozenset(name for name in (want.spec.v1, want.spec.v2) if name)
+def _hashes(want: Wanted) -> tuple[str, ...]:
+    return tuple(name for name in (want.spec.v1, want.spec.v2) if name)

@@ -55,7 +55,9 @@ async def live(settings: Settings, identity: Identity, stop: asyncio.Event) -> N
         opened.push_async_callback(engine.aclose)
         fleet = await opened.enter_async_context(Fleet(identity, settings))
         store = await opened.enter_async_context(Store(settings.agent_uploads * SMALL_AT_ONCE))
-        driver = Driver(settings, engine, fleet, Uploads(engine, fleet, store), disk, boot, agent_version())
+        driver = Driver(
+            settings, engine, fleet, Uploads(engine, fleet.grants_patiently, store), disk, boot, agent_version()
+        )
         voice = Voice(driver.build, fleet.sync, driver.heard, driver.wake, asyncio.Lock())
         log.info("agent.started", agent=identity.agent, boot=boot, pool=identity.pool)
         async with asyncio.TaskGroup() as group:

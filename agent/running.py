@@ -73,7 +73,11 @@ class Judged(Struct, frozen=True):
 
 
 class Prepared(Struct, frozen=True):
+    """The book is open, and says this."""
+
     transfer: TransferId
+    unready: int
+    unstored: int
 
 
 class Counted(Struct, frozen=True):
@@ -116,8 +120,8 @@ def fold(run: Run, event: Event) -> Run:
             return replace(run, info_here=True, errand=Errand.NONE)
         case Judged(go=go):
             return replace(run, info_there=True, go=run.go or go, refused=not go, errand=Errand.NONE)
-        case Prepared():
-            return replace(run, prepared=True, errand=Errand.NONE)
+        case Prepared(unready=unready, unstored=unstored):
+            return replace(run, prepared=True, errand=Errand.NONE, unready=unready, unstored=unstored)
         case Counted(unready=unready, unstored=unstored):
             return replace(run, unready=unready, unstored=unstored)
         case Failed(failure=failure):

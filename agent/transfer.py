@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterator
 
+from msgspec import Struct
 from wire.metainfo import Info
 
 from agent.journal import Held, Journal, Stored
@@ -40,6 +41,14 @@ class Unacked:
             del self.parts[key]
 
 
+class Upload(Struct, frozen=True):
+    """The multipart upload that a file's parts go to."""
+
+    name: str
+    turn: int
+    """When it was named: of two names, the one that was granted later is the open one."""
+
+
 class Transfer:
     def __init__(self, spec: Spec, journal: Journal) -> None:
         self.spec = spec
@@ -52,8 +61,7 @@ class Transfer:
         self.rev = 0
         self.store_rate = 0
         self._rated: tuple[float, int] | None = None
-        self._uploads: dict[int, str] = {}
-        self._replaced: set[str] = set()
+        self._uploads: dict[int, Upload] = {}
         self._by_upload: dict[str, set[int]] = {}
         self._writing = asyncio.Lock()
 
@@ -72,33 +80,34 @@ class Transfer:
     def confirmed(self, index: int, stored: Stored) -> None:
         """An earlier life stored it, and its upload is still the open one."""
         assert self.book is not None
-        self._belongs(stored.part, stored.upload)
+        self._belongs(stored.part, Upload(stored.upload, turn=0))
         self.book.stored(index)
         self.unacked.add(stored.part)
 
-    def is_replaced(self, upload: str) -> bool:
-        return upload in self._replaced
+    def is_replaced(self, file: int, upload: Upload) -> bool:
+        """What was put into it is lost."""
+        known = self._uploads.get(file)
+        return known is not None and known.name != upload.name and known.turn > upload.turn
 
-    async def note(self, index: int, upload: str, stored: PartStored | FileStored) -> bool:
+    async def note(self, index: int, upload: Upload, stored: PartStored | FileStored) -> bool:
         """The store has acknowledged a unit. True: its upload is a new one, and what was in the old one is lost."""
         assert self.book is not None
         lost = False
         if isinstance(stored, PartStored):
             lost = self._belongs(stored, upload)
             async with self._writing:
-                await asyncio.to_thread(self.journal.append, [Stored(upload, stored)])
+                await asyncio.to_thread(self.journal.append, [Stored(upload.name, stored)])
         self.book.stored(index)
         self.unacked.add(stored)
         return lost
 
-    def _belongs(self, stored: PartStored, upload: str) -> bool:
-        parts = self._by_upload.setdefault(upload, set())
+    def _belongs(self, stored: PartStored, upload: Upload) -> bool:
+        parts = self._by_upload.setdefault(upload.name, set())
         parts.add(stored.part)
-        before = self._uploads.setdefault(stored.file, upload)
-        if before == upload:
+        before = self._uploads.get(stored.file, upload)
+        self._uploads[stored.file] = Upload(upload.name, max(upload.turn, before.turn))
+        if before.name == upload.name:
             return False
-        self._uploads[stored.file] = upload
-        self._replaced.add(before)
         assert self.book is not None
         self.book.forget_file(stored.file, keep=parts)
         self.unacked.forget_parts(stored.file, keep=parts)

@@ -13,9 +13,10 @@ from zlib import crc32
 from msgspec import Struct
 
 from agent.engine.api import Engine
-from agent.fleet import Fleet, backoff
+from agent.fleet import backoff
 from agent.parts import Layout, Unit
 from agent.store import NO_SUCH_UPLOAD, Store, StoreAway, StoreRefused
+from agent.transfer import Upload
 from telemetry import logs
 from wire.ids import TransferId
 from wire.messages import FileStored, Grant, PartStored, Want
@@ -37,6 +38,10 @@ REFUSED_MAX = 6
 """4xx answers for one unit, each with a fresh grant: about a quarter of a minute."""
 
 
+GetGrants = Callable[[TransferId, int, list[Want]], Awaitable[list[Grant]]]
+"""Waits for an answer as long as it takes."""
+
+
 class Task(Struct, frozen=True):
     """What one slot does: units of one transfer, by their index in its layout."""
 
@@ -47,11 +52,11 @@ class Task(Struct, frozen=True):
 
 
 class Put(Struct, frozen=True):
-    """One unit that the store has acknowledged."""
+    """One unit that the store has acknowledged. Nothing `stored`: the control plane knew, and gave no grant."""
 
     index: int
-    upload: str
-    stored: PartStored | FileStored
+    upload: Upload
+    stored: PartStored | FileStored | None
 
 
 class GivenUp(Exception):
@@ -104,10 +109,12 @@ class Body:
 class Uploads:
     """Puts batches; what it needs to know of a transfer comes with the task."""
 
-    def __init__(self, engine: Engine, fleet: Fleet, store: Store) -> None:
+    def __init__(self, engine: Engine, grants: GetGrants, store: Store) -> None:
         self._engine = engine
-        self._fleet = fleet
+        self._get_grants = grants
         self._store = store
+        self._turn = 0
+        """Counts answers with grants."""
 
     async def put(self, task: Task, stored: Callable[[Put], Awaitable[None]]) -> None:
         """Calls `stored` for every unit as it is done. Raises Refusal (not ours any more), NotThere, GivenUp."""
@@ -140,13 +147,17 @@ class Uploads:
     async def _one(self, task: Task, index: int, body: Body, grants: dict[tuple[int, int], Grant]) -> Put:
         unit = body.unit
         grant = grants.get((unit.file, unit.part))
+        turn = self._turn
         tries = refused = 0
         while True:
             if grant is None:
-                grant = (await self._grants(task, [body]))[(unit.file, unit.part)]
+                grant = (await self._grants(task, [body])).get((unit.file, unit.part))
+                turn = self._turn
+            if grant is None:
+                return Put(index, Upload("", turn), None)
             try:
                 etag = await self._store.put(grant, body.chunks, unit.size_bytes)
-                return Put(index, grant.upload, _stored(body, grant, etag))
+                return Put(index, Upload(grant.upload, turn), _stored(body, grant, etag))
             except StoreRefused as failure:
                 refused += 1
                 log.warning("part.refused", file=unit.file, part=unit.part, status=failure.status, detail=str(failure))
@@ -161,7 +172,8 @@ class Uploads:
 
     async def _grants(self, task: Task, bodies: Sequence[Body]) -> dict[tuple[int, int], Grant]:
         wants = [Want(b.unit.file, b.unit.part, b.unit.size_bytes, b.crc32) for b in bodies]
-        grants = await self._fleet.patiently(lambda: self._fleet.grants(task.transfer, task.epoch, wants))
+        grants = await self._get_grants(task.transfer, task.epoch, wants)
+        self._turn += 1
         return {(grant.file, grant.part): grant for grant in grants}
 
 

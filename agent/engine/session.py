@@ -1,11 +1,14 @@
 """The real engine: one libtorrent session.
 
-libtorrent has threads of its own. `set_alert_notify` fires on any of them, so it does nothing but call the loop; all
-else happens in the loop's thread.
+libtorrent has threads of its own. They say that there are alerts by a byte in a socket, with no Python in it: a
+Python callback would need the interpreter's lock, which a session that is being destroyed may hold while it waits for
+them. All else happens in the loop's thread.
 """
 
 import asyncio
+import socket
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 import libtorrent as lt
 
@@ -38,7 +41,12 @@ class Session:
         params.settings = pack(settings)
         params.ip_filter = ip_filter(())
         self._session: lt.session | None = lt.session(params)
-        self._session.set_alert_notify(self._notified)
+        self._bell, rung = socket.socketpair()
+        self._rung = rung
+        for end in (self._bell, rung):
+            end.setblocking(False)
+        self._loop.add_reader(rung, self._drain)
+        self._session.set_alert_fd(self._bell.fileno())
 
     @property
     def port(self) -> int:
@@ -95,7 +103,7 @@ class Session:
         if self._session is None:
             return
         session, self._session = self._session, None
-        session.set_alert_notify(lambda: None)
+        self._loop.remove_reader(self._rung)
         session.pause()
         self._handles.clear()
         self._transfers.clear()
@@ -108,6 +116,9 @@ class Session:
                 await asyncio.to_thread(gone.drop)
         except TimeoutError:
             log.warning("engine.slow_to_close")
+            return  # its threads may still ring
+        self._bell.close()
+        self._rung.close()
 
     @property
     def _live(self) -> lt.session:
@@ -115,16 +126,11 @@ class Session:
             raise NotThere("the session has ended")
         return self._session
 
-    def _notified(self) -> None:
-        """On one of libtorrent's threads."""
-        try:
-            self._loop.call_soon_threadsafe(self._drain)
-        except RuntimeError:  # the loop is closed: nobody listens any more
-            return
-
     def _drain(self) -> None:
         if self._session is None:
             return
+        with suppress(BlockingIOError):
+            self._rung.recv(4096)  # before the alerts: what comes after rings again
         for alert in self._session.pop_alerts():
             self._one(alert)
 
@@ -150,19 +156,17 @@ class Session:
                 failed = alert.error.message() if alert.error.value() else ""
                 self._answer((transfer, alert.piece), None if failed else alert.buffer, failed)
             case lt.metadata_received_alert():
-                alert.handle.post_peer_info()
-            case lt.peer_info_alert():
-                self._metadata(transfer, alert)
+                self._metadata(transfer, alert.handle)
             case _:
                 said = alerts.of_torrent(alert, transfer)
                 if said is not None:
                     self._heard(said)
 
-    def _metadata(self, transfer: TransferId, alert: lt.peer_info_alert) -> None:
-        """The peers are asked for only when metadata has arrived: they are kept for the torrent's second coming."""
-        ours = [peer.ip for peer in alert.peer_info if peer.flags & lt.peer_info.local_connection]
-        self._peers[transfer] = ours
-        info = alert.handle.torrent_file()
+    def _metadata(self, transfer: TransferId, handle: lt.torrent_handle) -> None:
+        """The peers that gave it are kept for the torrent's second coming, with its files."""
+        outgoing = [peer.ip for peer in handle.get_peer_info() if peer.flags & lt.peer_info.local_connection]
+        self._peers[transfer] = outgoing
+        info = handle.torrent_file()
         if info is None:
             self._heard(Broke(transfer, "engine_error", "metadata vanished", retryable=True))
             return
@@ -223,6 +227,7 @@ def _with_info(add: Add) -> lt.add_torrent_params:
         params: lt.add_torrent_params = lt.load_torrent_buffer(torrent, load_limits())  # type: ignore[call-overload]
     except (RuntimeError, ValueError) as bad:
         raise MetadataMismatch(f"the engine cannot read the metadata: {bad}") from None
+    assert params.ti is not None  # it was loaded from an info dict
     files = params.ti.layout()
     pad = lt.file_storage.flag_pad_file
     seen = [(i, files.file_size(i)) for i in range(files.num_files()) if not files.file_flags(i) & pad]

@@ -1,0 +1,95 @@
+"""The engine against a real seeder: metadata, pieces, reading through the cache, and what is on disk."""
+
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from agent.engine.api import Checked, EngineEvent, MetadataArrived, MetadataMismatch, NotThere, PieceVerified
+from agent.engine.settings import ip_filter
+from tests.integration.agent.swarm import Listening, Seeded, new_transfer, seed
+
+SIZES = {"a/big.bin": 1_000_000, "a/empty": 0, "small.txt": 10}
+
+
+def verified(said: list[EngineEvent]) -> set[int]:
+    return {event.piece for event in said if isinstance(event, PieceVerified)}
+
+
+def all_of(seeded: Seeded) -> set[int]:
+    return set(range(seeded.info.piece_count))
+
+
+async def test_a_magnet_gives_its_info_dict_and_downloads_nothing(tmp_path: Path) -> None:
+    with seed(tmp_path / "seeder", SIZES) as seeded:
+        async with Listening(tmp_path) as engine:
+            transfer = new_transfer()
+            engine.session.add(seeded.add(tmp_path / "data", transfer))
+            await engine.until(lambda said: MetadataArrived(transfer, seeded.raw_info) in said)
+            assert engine.session.known_peers(transfer) == [("127.0.0.1", seeded.port)]
+    assert list((tmp_path / "data").iterdir()) == []
+
+
+async def test_content_arrives_under_numbers_after_the_metadata_of_the_same_torrent(tmp_path: Path) -> None:
+    with seed(tmp_path / "seeder", SIZES) as seeded:
+        async with Listening(tmp_path) as engine:
+            transfer = new_transfer()
+            engine.session.add(seeded.add(tmp_path / "data", transfer))
+            await engine.until(lambda said: MetadataArrived(transfer, seeded.raw_info) in said)
+            engine.session.add(seeded.add(tmp_path / "data", transfer, seeded.book()))
+            await engine.until(lambda said: verified(said) == all_of(seeded))
+            row = b"".join([await engine.session.read(transfer, piece) for piece in sorted(all_of(seeded))])
+    assert row == b"".join(seeded.content[file.index] for file in seeded.info.content)
+    names = {path.name for path in (tmp_path / "data").iterdir()}
+    assert names <= {str(file.index) for file in seeded.info.files}
+    assert names
+
+
+async def test_a_second_session_finds_what_the_first_left_on_disk(tmp_path: Path) -> None:
+    with seed(tmp_path / "seeder", SIZES) as seeded:
+        async with Listening(tmp_path) as engine:
+            engine.session.add(seeded.add(tmp_path / "data", new_transfer(), seeded.book()))
+            await engine.until(lambda said: verified(said) == all_of(seeded))
+        async with Listening(tmp_path) as engine:
+            transfer = new_transfer()
+            alone = replace(seeded.add(tmp_path / "data", transfer, seeded.book()), peers=[])
+            engine.session.add(alone)
+            await engine.until(lambda said: Checked(transfer, tuple(sorted(all_of(seeded)))) in said)
+
+
+async def test_only_wanted_pieces_are_fetched_and_more_can_be_asked_for(tmp_path: Path) -> None:
+    with seed(tmp_path / "seeder", SIZES) as seeded:
+        async with Listening(tmp_path) as engine:
+            transfer, book = new_transfer(), seeded.book()
+            add = seeded.add(tmp_path / "data", transfer, book)
+            engine.session.add(replace(add, priorities=[7, *[0] * (seeded.info.piece_count - 1)]))
+            await engine.until(lambda said: verified(said) == {0})
+            with pytest.raises(NotThere):
+                await engine.session.read(transfer, 3)
+            engine.session.ask(transfer, [(3, 7)])
+            await engine.until(lambda said: verified(said) == {0, 3})
+
+
+async def test_metadata_that_the_engine_reads_otherwise_is_refused(tmp_path: Path) -> None:
+    with seed(tmp_path / "seeder", SIZES) as seeded:
+        async with Listening(tmp_path) as engine:
+            add = seeded.add(tmp_path / "data", new_transfer(), seeded.book())
+            with pytest.raises(MetadataMismatch):
+                engine.session.add(replace(add, sizes=[*add.sizes, (99, 1)]))
+            with pytest.raises(MetadataMismatch):
+                engine.session.add(replace(add, info=b"d4:name1:xe"))
+
+
+async def test_reading_ends_when_the_torrent_is_removed(tmp_path: Path) -> None:
+    async with Listening(tmp_path) as engine:
+        with pytest.raises(NotThere):
+            await engine.session.read(new_transfer(), 0)
+
+
+def test_refused_space_is_filtered_but_for_what_the_pool_allows() -> None:
+    assert ip_filter(()).access("127.0.0.1")
+    assert ip_filter(()).access("169.254.169.254")
+    assert not ip_filter(()).access("8.8.8.8")
+    allowed = ip_filter(["127.0.0.0/8"])
+    assert not allowed.access("127.0.0.1")
+    assert allowed.access("10.0.0.1")

@@ -1,0 +1,170 @@
+"""Units, pieces and the book: which bytes belong where, and what is ready when."""
+
+from random import Random
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from agent.parts import Book, Is, Layout, Span, lay_out
+from agent.window import BANDS, LATER
+from wire.parts import PART_MIN_BYTES, part_count
+from wire.units import GIB, KIB, MIB, TIB
+
+SIZES = [0, 1, 7, 100, 4096, PART_MIN_BYTES, PART_MIN_BYTES + 1, 3 * PART_MIN_BYTES]
+
+FIRST = BANDS[0][0]
+
+
+def layout_of(sizes: list[int], piece_bytes: int, gaps: list[int] | None = None) -> Layout:
+    spans, offset = [], 0
+    for file, size in enumerate(sizes):
+        spans.append(Span(file, offset, size))
+        offset += size + (gaps[file % len(gaps)] if gaps else 0)
+    return lay_out(spans, piece_bytes, -(-offset // piece_bytes))
+
+
+layouts = st.builds(
+    layout_of,
+    st.lists(
+        st.sampled_from([0, 1, 7, 100, 4096, PART_MIN_BYTES, PART_MIN_BYTES + 1, 3 * PART_MIN_BYTES]),
+        min_size=1,
+        max_size=12,
+    ),
+    st.sampled_from([256 * KIB, MIB, 16 * MIB]),
+    st.sampled_from([None, [0, 16_000], [3]]),
+)
+
+
+@settings(deadline=None)
+@given(layouts)
+def test_units_cover_every_byte_of_every_file_once(layout: Layout) -> None:
+    assert sum(unit.size_bytes for unit in layout.units) == layout.total_bytes
+    assert all(a.end <= b.start for a, b in zip(layout.units, layout.units[1:], strict=False))
+
+
+@settings(deadline=None)
+@given(layouts)
+def test_a_piece_knows_exactly_the_units_whose_pieces_it_is(layout: Layout) -> None:
+    by_unit = {(index, piece) for index, unit in enumerate(layout.units) for piece in layout.pieces_of(unit)}
+    by_piece = {(index, piece) for piece in range(layout.pieces) for index in layout.units_of(piece)}
+    assert by_unit == by_piece
+
+
+@settings(deadline=None)
+@given(layouts, st.randoms(use_true_random=False))
+def test_a_unit_is_ready_exactly_when_its_last_piece_is_verified(layout: Layout, random: Random) -> None:
+    book = Book(layout)
+    order = list(range(layout.pieces))
+    random.shuffle(order)
+    there: set[int] = set()
+    for piece in order:
+        book.verified(piece)
+        there.add(piece)
+        for index, unit in enumerate(layout.units):
+            assert (book.state[index] == Is.READY) == there.issuperset(layout.pieces_of(unit))
+    assert book.unready == 0
+    assert book.there_bytes == layout.total_bytes
+    assert sorted(drain(book)) == list(range(len(layout.units)))
+
+
+def drain(book: Book) -> list[int]:
+    taken = []
+    while batch := book.take(PART_MIN_BYTES, 64):
+        taken.extend(batch)
+        for index in batch:
+            book.stored(index)
+    return taken
+
+
+@settings(deadline=None)
+@given(layouts, st.randoms(use_true_random=False))
+def test_the_window_slides_to_the_end_and_keeps_its_first_band_at_the_front(layout: Layout, random: Random) -> None:
+    book = Book(layout)
+    asked = dict(enumerate(book.priorities()))
+    wanted = {piece for unit in layout.units for piece in layout.pieces_of(unit)}
+    assert {piece for piece, priority in asked.items() if priority} == wanted
+    missing = sorted(wanted)
+    while missing:
+        first = [piece for piece in missing if asked[piece] == FIRST]
+        assert first == missing[: len(first)]
+        assert len(first) == min(len(missing), max(1, BANDS[0][1] // layout.piece_bytes))
+        arrived = random.choice(first)
+        book.verified(arrived)
+        missing.remove(arrived)
+        asked.update(book.slide())
+    assert book.unready == 0
+
+
+def test_pieces_of_what_is_already_stored_are_not_asked_for() -> None:
+    layout = layout_of([4 * PART_MIN_BYTES], MIB)
+    book = Book(layout)
+    book.already_stored([(0, 1), (0, 3)], [])
+    asked = book.priorities()
+    assert [bool(any(asked[piece] for piece in layout.pieces_of(unit))) for unit in layout.units] == [
+        False,
+        True,
+        False,
+        True,
+    ]
+    assert book.unstored == 2
+    assert book.stored_bytes == book.there_bytes == 2 * PART_MIN_BYTES
+
+
+def test_an_empty_file_is_ready_at_once_and_needs_no_piece() -> None:
+    book = Book(layout_of([0], MIB))
+    assert book.take(PART_MIN_BYTES, 64) == [0]
+    assert book.unready == 0
+    assert book.priorities() == []
+
+
+def test_a_batch_is_one_part_or_several_small_files() -> None:
+    layout = layout_of([100, 200, 2 * PART_MIN_BYTES, 300], MIB)
+    book = Book(layout)
+    for piece in range(layout.pieces):
+        book.verified(piece)
+    batches = []
+    while batch := book.take(PART_MIN_BYTES, 64):
+        batches.append([(layout.units[i].file, layout.units[i].part) for i in batch])
+    assert all(len(batch) == 1 or all(part == 0 for _, part in batch) for batch in batches)
+    assert sorted(unit for batch in batches for unit in batch) == [(0, 0), (1, 0), (2, 1), (2, 2), (3, 0)]
+
+
+def test_a_unit_given_back_is_taken_again() -> None:
+    book = Book(layout_of([10], MIB))
+    book.verified(0)
+    assert book.take(1, 1) == [0]
+    assert book.take(1, 1) == []
+    book.give_back(0)
+    assert book.take(1, 1) == [0]
+
+
+def test_a_file_whose_upload_is_gone_is_wanted_again_but_for_the_new_parts() -> None:
+    layout = layout_of([3 * PART_MIN_BYTES], MIB)
+    book = Book(layout)
+    book.already_stored([(0, 1)], [])
+    book.priorities()
+    for piece in [*layout.pieces_of(layout.units[1]), *layout.pieces_of(layout.units[2])]:
+        book.verified(piece)
+    for index in (1, 2):
+        book.stored(index)
+    assert book.unstored == 0
+    book.forget_file(0, keep={3})
+    assert [book.state[i] for i in range(3)] == [Is.WAITING, Is.READY, Is.STORED]
+    assert book.unstored == 2
+    assert book.unready == 1
+    assert book.stored_bytes == PART_MIN_BYTES
+    asked = book.priorities()
+    assert all(asked[piece] == FIRST for piece in layout.pieces_of(layout.units[0]))
+
+
+def test_a_tebibyte_and_twenty_thousand_files_are_laid_out() -> None:
+    big = layout_of([TIB], 16 * MIB)
+    assert len(big.units) == part_count(TIB)
+    book = Book(big)
+    asked = book.priorities()
+    assert 0 < asked.count(FIRST) < asked.count(LATER)
+    many = Book(layout_of([50_000] * 20_000, MIB))
+    for piece in range(many.layout.pieces):
+        many.verified(piece)
+    assert many.unready == 0
+    assert many.layout.total_bytes < GIB

@@ -1,0 +1,151 @@
+"""The plan: from what is wanted and what is, to what is done next."""
+
+from collections.abc import Mapping
+
+from msgspec.structs import replace
+
+from agent.engine.api import Broke, MetadataArrived
+from agent.reconcile import (
+    Action,
+    Bring,
+    Drop,
+    FetchInfo,
+    FetchMetadata,
+    Go,
+    Halt,
+    Judge,
+    Prepare,
+    Start,
+    Wanted,
+    plan,
+)
+from agent.running import (
+    Began,
+    Counted,
+    Entered,
+    Errand,
+    Event,
+    InEngine,
+    InfoFetched,
+    Judged,
+    Prepared,
+    Run,
+    begin,
+    done,
+    fold,
+    phase,
+)
+from tests.unit.agent.specs import spec
+from wire.ids import TransferId
+from wire.messages import Spec
+from wire.states import Phase
+
+
+def next_action(wanted: Wanted, run: Run) -> Action | None:
+    actions = plan({run.transfer: wanted}, {run.transfer: run})
+    assert len(actions) <= 1
+    return actions[0] if actions else None
+
+
+def happen(run: Run, *events: Event) -> Run:
+    for event in events:
+        run = fold(run, event)
+    return run
+
+
+def test_a_magnet_goes_from_metadata_over_judgement_to_content() -> None:
+    asked = spec()
+    want, t = Wanted(asked), asked.transfer
+    assert plan({t: want}, {}) == [Start(t)]
+    run = begin(asked)
+    assert phase(run) is Phase.FETCHING_METADATA
+    assert next_action(want, run) == FetchMetadata(t)
+    run = happen(run, Entered(t, InEngine.METADATA))
+    assert next_action(want, run) is None
+    run = happen(run, MetadataArrived(t, b"de"))
+    assert phase(run) is Phase.HELD
+    assert next_action(want, run) == Judge(t)
+    run = happen(run, Began(t, Errand.JUDGE))
+    assert next_action(want, run) is None
+    run = happen(run, Judged(t, go=True))
+    assert phase(run) is Phase.RUNNING
+    assert next_action(want, run) == Prepare(t)
+    run = happen(run, Began(t, Errand.PREPARE), Prepared(t, unready=2, unstored=2))
+    assert next_action(want, run) == Bring(t)
+    run = happen(run, Entered(t, InEngine.CONTENT), Counted(t, unready=0, unstored=1))
+    assert phase(run) is Phase.TAIL
+    assert not done(run)
+    assert next_action(want, run) is None
+    assert done(happen(run, Counted(t, unready=0, unstored=0)))
+
+
+def test_a_torrent_file_needs_no_judgement() -> None:
+    asked = spec(has_info=True, go=True)
+    run = begin(asked)
+    assert phase(run) is Phase.RUNNING
+    assert next_action(Wanted(asked, go=True), run) == FetchInfo(asked.transfer)
+    run = happen(run, Began(asked.transfer, Errand.FETCH_INFO), InfoFetched(asked.transfer))
+    assert next_action(Wanted(asked, go=True), run) == Prepare(asked.transfer)
+
+
+def test_metadata_that_is_not_accepted_is_held_until_a_sync_says_go() -> None:
+    asked = spec()
+    run = happen(begin(asked), MetadataArrived(asked.transfer, b"de"), Judged(asked.transfer, go=False))
+    assert next_action(Wanted(asked), run) is None
+    assert phase(run) is Phase.HELD
+    assert next_action(Wanted(asked, go=True), run) == Go(asked.transfer)
+
+
+def test_what_is_not_wanted_any_more_is_dropped_and_wiped() -> None:
+    run = begin(spec())
+    assert plan({}, {run.transfer: run}) == [Drop(run.transfer, wipe=True)]
+
+
+def test_a_newer_epoch_starts_afresh_on_the_same_data() -> None:
+    asked = spec(epoch=2)
+    run = replace(begin(asked), epoch=1)
+    assert plan({asked.transfer: Wanted(asked)}, {asked.transfer: run}) == [Drop(asked.transfer, wipe=False)]
+
+
+def test_a_failed_transfer_leaves_the_engine_and_does_nothing_more() -> None:
+    asked = spec(has_info=True, go=True)
+    t = asked.transfer
+    run = happen(
+        begin(asked),
+        InfoFetched(t),
+        Prepared(t, unready=1, unstored=1),
+        Entered(t, InEngine.CONTENT),
+        Broke(t, "disk_full", "", retryable=True),
+    )
+    assert next_action(Wanted(asked, go=True), run) == Halt(t)
+    run = happen(run, Entered(t, InEngine.NONE))
+    assert next_action(Wanted(asked, go=True), run) is None
+    assert run.failure is not None
+    assert run.failure.code == "disk_full"
+
+
+def test_the_first_failure_stands() -> None:
+    asked = spec()
+    run = happen(begin(asked), *(Broke(asked.transfer, code, "", retryable=True) for code in ("first", "second")))
+    assert run.failure is not None
+    assert run.failure.code == "first"
+
+
+def test_the_same_torrent_for_two_organisations_waits_its_turn() -> None:
+    first, second = spec(v1="bb" * 20), spec(v1="bb" * 20)
+    wanted = {first.transfer: Wanted(first), second.transfer: Wanted(second)}
+    runs = {
+        first.transfer: happen(begin(first), Entered(first.transfer, InEngine.METADATA)),
+        second.transfer: begin(second),
+    }
+    assert plan(wanted, runs) == []
+    assert plan(wanted, runs | {first.transfer: begin(first)})[0] == FetchMetadata(first.transfer)
+    del wanted[first.transfer], runs[first.transfer]
+    assert plan(wanted, runs) == [FetchMetadata(second.transfer)]
+
+
+def test_two_that_start_together_do_not_both_enter_the_engine() -> None:
+    """Found by reading: the plan looked only at who was in the engine already."""
+    both: list[Spec] = [spec(v1="cc" * 20), spec(v1="cc" * 20)]
+    runs: Mapping[TransferId, Run] = {one.transfer: begin(one) for one in both}
+    assert plan({one.transfer: Wanted(one) for one in both}, runs) == [FetchMetadata(both[0].transfer)]
