@@ -10,7 +10,15 @@ from control.accounts import service as accounts
 from control.accounts import throttle, tokens
 from control.accounts.model import ApiKey
 from control.accounts.schemas import (
-    CreateKey, KeyCreated, Keys, KeyView, LogIn, Me, OrganisationView, Register, TokenView,
+    CreateKey,
+    KeyCreated,
+    Keys,
+    KeyView,
+    LogIn,
+    Me,
+    OrganisationView,
+    Register,
+    TokenView,
 )  # fmt: skip
 from control.accounts.throttle import Throttle
 from control.auth import Principal, actor_of, claims_of, session_cookie
@@ -84,9 +92,7 @@ async def create_key(
     data: JSONBody[CreateKey], request: Asked, plane: NamedDependency[Plane], who: NamedDependency[Principal]
 ) -> KeyCreated:
     async with plane.asking(who.asker) as tx:
-        key, secret = await accounts.create_key(
-            tx, who.person, who.org, data.name, actor_of(request, who), utcnow()
-        )
+        key, secret = await accounts.create_key(tx, who.person, who.org, data.name, actor_of(request, who), utcnow())
     return KeyCreated(key.id, key.name, key.prefix, key.created_at, secret)
 
 

@@ -14,9 +14,9 @@ from control.jobs import service as jobs
 from control.storage.store import Store
 from control.torrents.model import File
 from control.transfers.model import Object
+from wire.filelist import FileKind
 from wire.ids import OrgId
 from wire.links import content_disposition, content_type
-from wire.filelist import FileKind
 from wire.units import DAY_S, HOUR_S, MINUTE_S
 
 LINK_S = HOUR_S
@@ -33,9 +33,7 @@ class Ready(Struct, frozen=True):
     size_bytes: int
 
 
-async def ready(
-    tx: Tx, org: OrgId, job_id: UUID, index: int, ttl_s: int, actor: Actor, now: dt.datetime
-) -> Ready:
+async def ready(tx: Tx, org: OrgId, job_id: UUID, index: int, ttl_s: int, actor: Actor, now: dt.datetime) -> Ready:
     """The object that the link will name."""
     if not LINK_S_MIN <= ttl_s <= LINK_S_MAX:
         raise BadInput(f"ttl_s is {LINK_S_MIN} to {LINK_S_MAX} seconds.", code="bad_ttl")
