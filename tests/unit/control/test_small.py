@@ -3,6 +3,7 @@
 import datetime as dt
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 
 import jwt
 import pytest
@@ -30,10 +31,8 @@ def test_a_cursor_comes_back_as_what_it_was(place: uuid.UUID, index: int) -> Non
 @given(st.text())
 @pytest.mark.parametrize("read", [cursor.id_of, cursor.index_of])
 def test_a_cursor_of_somebody_elses_making_is_refused(read: Callable[[str], object], text: str) -> None:
-    try:
+    with suppress(BadInput):  # anything else is a bug; that a text is one of ours by chance is not
         read(text)
-    except BadInput as refused:
-        assert refused.code == "bad_cursor"
     else:
         assert text.rstrip("=") in (cursor.after_id(uuid.UUID(int=0)), text)
 
