@@ -34,6 +34,7 @@ PRIVATE = [
     *jobs_routes.ROUTES,
     *torrents_routes.ROUTES,
     *delivery_routes.ROUTES,
+    *operator_routes.ROUTES,
     *stream.ROUTES,
     *operator_routes.ROUTES,
 ]

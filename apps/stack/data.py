@@ -101,7 +101,9 @@ def _made(folder: Path) -> Path:
         raise CannotStart(
             f"this account may not use {folder}: run as its owner, or choose another place with --data DIR."
         )
-    if os.geteuid() == 0 and folder.stat().st_uid == 0:
+    if folder.stat().st_uid != os.geteuid():  # root could, and would leave files that the owner cannot read
+        raise CannotStart(f"{folder} belongs to another account: run as its owner, or choose another with --data DIR.")
+    if os.geteuid() == 0:
         folder.chmod(0o711)
     return folder
 

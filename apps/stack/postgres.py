@@ -2,8 +2,10 @@
 
 import asyncio
 import os
+import secrets
 import shutil
 import signal
+from asyncio.subprocess import PIPE, STDOUT
 from pathlib import Path
 
 from msgspec import Struct
@@ -12,7 +14,7 @@ from stack.accounts import Account, for_postgres, must_reach
 from stack.errors import CannotStart
 from stack.paths import postgres_bin, sync_folder, template
 from stack.probe import connects, until_ready
-from stack.process import Child, Command
+from stack.process import Child, Command, spawn
 
 DATABASE = "seedlift"
 SUPERUSER = "seedlift_super"
@@ -72,8 +74,10 @@ async def prepare(pg: Postgres) -> Account | None:
 
 async def _initdb(pg: Postgres, account: Account | None) -> None:
     """Beside its place, then renamed: a cluster that is there is whole."""
-    new, pwfile = pg.dir / "new", pg.dir / "pwfile"
-    shutil.rmtree(new, ignore_errors=True)
+    for left in pg.dir.glob("new-*"):
+        shutil.rmtree(left, ignore_errors=True)
+    # A name of its own: the initdb of a killed start may still be ending.
+    new, pwfile = pg.dir / f"new-{secrets.token_hex(4)}", pg.dir / "pwfile"
     _write(pwfile, pg.passwords.superuser + "\n", account)
     options = [] if pg.durable else ["--no-sync"]
     code, said = await _run(
@@ -151,18 +155,7 @@ async def psql(pg: Postgres, sql: str, *, database: str) -> tuple[int, str]:
 async def _run(
     argv: list[str], *, env: dict[str, str], cwd: Path, within_s: float, account: Account | None = None, stdin: str = ""
 ) -> tuple[int, str]:
-    process = await asyncio.create_subprocess_exec(
-        *argv,
-        env=env,
-        cwd=cwd,
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-        start_new_session=True,
-        user=account.uid if account else None,
-        group=account.gid if account else None,
-        extra_groups=[] if account else None,
-    )
+    process = await spawn(argv, env=env, cwd=cwd, stdin=PIPE, stdout=PIPE, stderr=STDOUT, account=account)
     try:
         async with asyncio.timeout(within_s):
             said, _ = await process.communicate(stdin.encode())

@@ -4,6 +4,7 @@ import asyncio
 import ctypes
 import os
 import signal
+from asyncio.subprocess import DEVNULL, PIPE
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
@@ -59,23 +60,45 @@ class Child(Struct, frozen=True):
 
 async def start(command: Command, *, piped: bool = False) -> Child:
     """Its output goes to its log; with `piped`, stdin and stdout are ours to talk through and the log has the rest."""
-    account = command.account
     with _opened(command.log) as log:
         said_from = log.tell()
-        process = await asyncio.create_subprocess_exec(
-            *command.argv,
+        process = await spawn(
+            command.argv,
             env=command.env,
             cwd=command.cwd or command.log.parent,
-            stdin=asyncio.subprocess.PIPE if piped else asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE if piped else log,
+            stdin=PIPE if piped else DEVNULL,
+            stdout=PIPE if piped else log,
             stderr=log,
-            start_new_session=True,  # Ctrl-C reaches only us, who stop the children in order
-            preexec_fn=_tied_to_us(command.orphan_signal),
-            user=account.uid if account else None,
-            group=account.gid if account else None,
-            extra_groups=[] if account else None,
+            account=command.account,
+            orphan_signal=command.orphan_signal,
         )
     return Child(command, process, said_from)
+
+
+async def spawn(
+    argv: list[str],
+    *,
+    env: dict[str, str],
+    cwd: Path,
+    stdin: int,
+    stdout: int | BinaryIO,
+    stderr: int | BinaryIO,
+    account: Account | None = None,
+    orphan_signal: signal.Signals = signal.SIGKILL,
+) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        *argv,
+        env=env,
+        cwd=cwd,
+        stdin=stdin,
+        stdout=stdout,
+        stderr=stderr,
+        start_new_session=True,  # Ctrl-C reaches only us, who stop the children in order
+        preexec_fn=_tied_to_us(orphan_signal),
+        user=account.uid if account else None,
+        group=account.gid if account else None,
+        extra_groups=[] if account else None,
+    )
 
 
 def _tied_to_us(orphan_signal: signal.Signals) -> Callable[[], None]:

@@ -1,8 +1,9 @@
 """`seedlift up`: everything in order, watched, and stopped in reverse.
 
 postgres ─► migrate ─┬─► bootstrap ─► enrol ─┐
-nats, store ─────────┴─► api, work ──────────┴─► agents ─► ready
-demo's content ─► swarm
+                     └─► api, work ──────────┴─► agents ─┐
+nats, store ─────────────────────────────────────────────┼─► ready
+demo's content ─► swarm ─────────────────────────────────┘
 """
 
 import asyncio
@@ -85,7 +86,13 @@ async def up(settings: Settings) -> None:
                 starting.cancel()
                 await running.stop()
         except* CannotStart as failed:
-            raise failed.exceptions[0] from None
+            raise _first(failed) from None
+
+
+def _first(failed: ExceptionGroup[CannotStart]) -> CannotStart:
+    """One sentence is enough: the others follow from it."""
+    inner = failed.exceptions[0]
+    return _first(inner) if isinstance(inner, ExceptionGroup) else inner
 
 
 def must_be_free(settings: Settings, row: Ports) -> None:
@@ -126,13 +133,12 @@ class Running:
         async with asyncio.TaskGroup() as first:
             magnet = first.create_task(self._swarm(group)) if stack.settings.demo else None
             first.create_task(self._database(group, migrated, booted))
-            for each in (migrated, bus.up, store.up):
-                await each.wait()
+            await migrated.wait()  # the bus and the store may come later: both programs go on without them
             self._keep(group, self._control, programs.control(stack, "work"), self._work_answers)
             api = self._keep(group, self._control, programs.control(stack, "api"), self._api_answers)
             for number in range(1, stack.settings.agents + 1):
                 first.create_task(self._agent(group, number, api, booted))
-        for service in self._control:
+        for service in (bus, store, *self._control):
             await service.up.wait()
         await self._agents_present()
         self._ready(time.monotonic() - began, magnet.result() if magnet else None)

@@ -13,8 +13,8 @@ import asyncio
 import base64
 import random
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import datetime
 
 import nats.errors
@@ -57,6 +57,7 @@ PENDING_BYTES_MAX = 8 * MIB
 _CONNECTED = Gauge("bus_connected", "Whether the connection is up.", ["bus"])
 _CONNECTIONS = Counter("bus_connections_total", "Connections made since the start.", ["bus"])
 
+_NOBODY = "503"
 _DOWN = (nats.errors.Error, OSError, TimeoutError)
 
 
@@ -138,37 +139,28 @@ class Bus:
     async def request(
         self, subject: str, data: bytes = b"", *, timeout: float, headers: Mapping[str, str] | None = None
     ) -> Message:
-        """One answer. Fails at once, not at the timeout, when the connection is cut or nobody listens there."""
-        link = self._alive()
-        try:
-            async with link.limit(timeout):
-                answer = await link.client.request(
-                    subject, data, timeout=timeout + WRITE_S, headers=_with_correlation(headers)
-                )
-        except nats.errors.NoRespondersError:
-            raise NoStream(subject) from None
-        except _DOWN as failure:
-            raise BusDown(f"{subject}: {failure!r}") from failure
-        return _message(answer)
+        """One answer. Fails at once, not at the timeout, when the connection is cut or nobody listens there.
 
-    async def ask(self, subject: str, data: bytes, *, timeout: float) -> Message:
-        """Like `request`, at an inbox of its own: JetStream delivers under the subject a message was stored with, and
-        by that nats-py's shared inbox cannot tell whose answer it is. Giving up takes the inbox away: the broker knows.
+        An inbox of its own: JetStream delivers under the subject a message was stored with, and by that nats-py's
+        shared inbox cannot tell whose answer it is. Giving up takes the inbox away, so the broker knows.
         """
         link = self._alive()
-        answer: asyncio.Future[Msg] = asyncio.get_running_loop().create_future()
+        answered: asyncio.Future[Msg] = asyncio.get_running_loop().create_future()
         inbox = link.client.new_inbox()
         try:
             async with link.limit(timeout):
-                waiting = await link.client.subscribe(inbox, future=answer, max_msgs=1)
+                waiting = await link.client.subscribe(inbox, future=answered, max_msgs=1)
                 try:
-                    await link.client.publish(subject, data, reply=inbox)
-                    return _message(await answer)
+                    await link.client.publish(subject, data, reply=inbox, headers=_with_correlation(headers))
+                    answer = _message(await answered)
                 finally:
-                    answer.cancel()
+                    answered.cancel()
                     await waiting.unsubscribe()
         except _DOWN as failure:
             raise BusDown(f"{subject}: {failure!r}") from failure
+        if answer.headers.get("Status") == _NOBODY:
+            raise NoStream(subject)
+        return answer
 
     async def subscribe(self, subject: str, handler: Handler) -> Subscription:
         """When this returns and the bus is connected, the server knows of it."""
@@ -275,7 +267,7 @@ class _Link:
     async def connect(self, name: str, url: str, tls: ssl.SSLContext, inbox_prefix: str) -> None:
         jwt, seed = self._credentials.jwt.encode(), self._credentials.seed.encode()
         try:
-            async with asyncio.timeout(CONNECT_S):
+            async with self.limit(CONNECT_S):
                 await self.client.connect(
                     url,
                     name=name,
@@ -313,7 +305,8 @@ class _Link:
         async with asyncio.timeout(timeout) as limit:
             self._limits.add(limit)
             try:
-                yield
+                with heeding_cancellation():
+                    yield
             finally:
                 self._limits.discard(limit)
 
@@ -357,6 +350,20 @@ class _Link:
         for limit in self._limits:
             if not limit.expired():
                 limit.reschedule(now)
+
+
+@contextmanager
+def heeding_cancellation() -> Iterator[None]:
+    """Python 3.11's `wait_for`, on which nats-py is built, forgets a cancellation that comes together with its result:
+    the loop that was told to end went on for ever."""
+    task = asyncio.current_task()
+    assert task is not None
+    before = task.cancelling()
+    try:
+        yield
+    finally:
+        if task.cancelling() > before:
+            raise asyncio.CancelledError
 
 
 async def _said_by_server(failure: Exception) -> None:

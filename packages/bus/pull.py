@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from bus.connect import Bus
-from bus.errors import BusDown
+from bus.errors import BusDown, NoStream
 from bus.streams import GROUP, PULL_MAX_S
 from wire.subjects import WORK
 
@@ -21,8 +21,8 @@ GRACE_S = 1.0
 AGAIN_S = 0.25
 """Between two tries within one pull, when the consumer is gone or the bus is down: no spinning."""
 EXPIRED = frozenset({"404", "408"})
-"""No message, and: the request has expired. Any other status (503: no such consumer; 409: it was deleted, the
-server is leaving, too many pulls wait) means to ask again."""
+"""No message, and: the request has expired. Any other status (409: the consumer was deleted, the server is
+leaving, too many pulls wait) means to ask again."""
 PRIORITY_MAX = 9
 
 
@@ -58,7 +58,7 @@ async def pull(bus: Bus, pool: str, priority: int, expires_s: float = PULL_MAX_S
         try:
             await bus.ready(left_s)
             delivery = await _ask(bus, pool, priority, max(ends_at - clock(), AGAIN_S))
-        except BusDown:
+        except (BusDown, NoStream):
             await asyncio.sleep(min(AGAIN_S, max(0.0, ends_at - clock())))
             continue
         if isinstance(delivery, Delivery):
@@ -73,7 +73,7 @@ async def _ask(bus: Bus, pool: str, priority: int, expires_s: float) -> Delivery
     """An offer, or the status the broker gave instead."""
     body = _Next(batch=1, expires=int(expires_s * 1e9), group=GROUP, priority=priority)
     subject = f"$JS.API.CONSUMER.MSG.NEXT.{WORK}.{pool}"
-    answer = await bus.ask(subject, msgspec.json.encode(body), timeout=expires_s + GRACE_S)
+    answer = await bus.request(subject, msgspec.json.encode(body), timeout=expires_s + GRACE_S)
     if (status := answer.headers.get("Status")) is not None:
         return status
     return Delivery(answer.data, answer.headers, bus, answer.reply)

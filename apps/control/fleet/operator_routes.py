@@ -40,6 +40,8 @@ class AgentView(Struct, frozen=True):
     name: str
     pool: str
     state: AgentState
+    boot: UUID | None
+    """Which life of its process this is."""
     version: str
     slots: int
     running: int
@@ -106,6 +108,7 @@ def view(row: AgentRow) -> AgentView:
         name=agent.name,
         pool=agent.pool,
         state=agent.state,
+        boot=agent.boot,
         version=agent.version,
         slots=agent.slots,
         running=row.running,

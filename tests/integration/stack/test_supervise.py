@@ -109,7 +109,8 @@ async def test_no_child_outlives_us_however_we_end(tmp_path: Path) -> None:
     script = (
         "import asyncio, sys; from pathlib import Path; from stack import process\n"
         "async def main():\n"
-        f"    c = process.Command(name='it', argv=[sys.executable, '-c', {STUBBORN!r}], env={{}}, log=Path({str(tmp_path / 'it.log')!r}))\n"
+        f"    argv, log = [sys.executable, '-c', {STUBBORN!r}], Path({str(tmp_path / 'it.log')!r})\n"
+        "    c = process.Command(name='it', argv=argv, env={}, log=log)\n"
         "    child = await process.start(c)\n"
         "    print(child.process.pid, flush=True)\n"
         "    await asyncio.Event().wait()\n"

@@ -1,4 +1,4 @@
-"""`up` from end to end with real servers; the control plane and the agent are stand-ins, since this is about supervision."""
+"""`up` from end to end with real servers; control plane and agent are stand-ins, since this is about supervision."""
 
 import asyncio
 import json
@@ -38,9 +38,8 @@ class Run(Struct, frozen=True):
 
     def children(self) -> dict[str, int]:
         """Pids by what their command line begins with."""
-        listed = subprocess.run(
-            ["ps", "--ppid", str(self.process.pid), "-o", "pid=,args="], capture_output=True, text=True, check=False
-        ).stdout
+        ps = ["ps", "-ww", "--ppid", str(self.process.pid), "-o", "pid=,args="]
+        listed = subprocess.run(ps, capture_output=True, text=True, check=False).stdout
         names = ("postgres -D", "nats-server", "weed", "control api", "control work", "agent run")
         lines = [line.split(maxsplit=1) for line in listed.splitlines()]
         return {name: int(pid) for pid, args in lines for name in names if name in args}
@@ -51,8 +50,9 @@ def first_port() -> int:
     return min(free_ports(1)[0], 65_000 - len(PURPOSES))
 
 
-async def begin(folder: Path, *arguments: str) -> Run:
-    command = [sys.executable, "-m", "cli", "up", "--data", str(folder / "data")]
+async def begin(folder: Path, *arguments: str, data: Path | None = None) -> Run:
+    (folder / "ready.json").unlink(missing_ok=True)
+    command = [sys.executable, "-m", "cli", "up", "--data", str(data or folder / "data")]
     command += ["--ready-file", str(folder / "ready.json"), *arguments]
     with (folder / "up.log").open("wb") as log:
         process = await asyncio.create_subprocess_exec(
@@ -77,8 +77,8 @@ async def running(folder: Path, *arguments: str) -> AsyncIterator[Run]:
                 await run.process.wait()
 
 
-async def refused(folder: Path, *arguments: str) -> str:
-    run = await begin(folder, *arguments)
+async def refused(folder: Path, *arguments: str, data: Path | None = None) -> str:
+    run = await begin(folder, *arguments, data=data)
     async with asyncio.timeout(WAIT_S):
         assert await run.process.wait() == 1
     assert "Traceback" not in run.said
@@ -118,7 +118,7 @@ async def test_each_killed_child_comes_back(up: Run) -> None:
 
 
 async def test_a_second_instance_on_the_same_data_is_refused(up: Run, tmp_path: Path) -> None:
-    said = await refused(tmp_path, "--data", str(up.folder / "data"))
+    said = await refused(tmp_path, data=up.folder / "data")
     assert f"another instance (process {up.process.pid})" in said
 
 

@@ -70,6 +70,14 @@ def test_a_file_in_its_place_is_refused(tmp_path: Path) -> None:
         pass
 
 
+@as_root
+def test_root_does_not_take_over_somebodys_folder(tmp_path: Path) -> None:
+    os.chown(tmp_path, 65534, 65534)
+    with pytest.raises(CannotStart, match="belongs to another account"), data.opened(tmp_path):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
 OPEN = "import sys; from pathlib import Path; from stack import data; data.opened(Path(sys.argv[1])).__enter__()"
 
 
