@@ -1,15 +1,16 @@
 """The public listener's application: the one place where rooms are wired to routes."""
 
+from mimetypes import guess_type
 from pathlib import Path
-from typing import Any
 
 from litestar import Litestar, Router, get
 from litestar.di import Provide
+from litestar.exceptions import NotFoundException
+from litestar.handlers import HTTPRouteHandler
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
 from litestar.response import File
-from litestar.static_files import create_static_files_router
 from litestar.types import ASGIApp
 
 from control import auth, health, http, stream
@@ -25,6 +26,8 @@ from control.torrents import routes as torrents_routes
 VERSION = "0.1.0"
 WEB_DIR = Path(__file__).parents[1] / "web"
 """In a checkout; elsewhere `web_dir` says."""
+FRESH = {"Cache-Control": "no-cache"}
+"""Asked again each time, by ETag: a reload always gives the page that fits the api."""
 
 PRIVATE = [
     *accounts_routes.ROUTES,
@@ -33,6 +36,7 @@ PRIVATE = [
     *delivery_routes.ROUTES,
     *operator_routes.ROUTES,
     *stream.ROUTES,
+    *operator_routes.ROUTES,
 ]
 
 
@@ -73,13 +77,19 @@ def _openapi() -> OpenAPIConfig:
     )
 
 
-def _pages(web: Path) -> list[Any]:
-    """The web app and the page to try the API with: plain files of ours, nothing from elsewhere."""
-    if not web.is_dir():
-        return []
+def _pages(web: Path) -> list[HTTPRouteHandler]:
+    """The web app, and the page to try the API with: files of ours, listed once, so that a path is only ever a name."""
+    pages = {f"/{file.relative_to(web)}": file for file in web.rglob("*") if file.is_file()}
+    places = pages | {"/": web / "index.html", "/api/docs": web / "docs.html"}
 
-    @get("/api/docs", include_in_schema=False, sync_to_thread=False)
-    def docs() -> File:
-        return File(web / "docs.html", media_type="text/html", content_disposition_type="inline")
+    @get(["/", "/api/docs", "/{path:path}"], include_in_schema=False, sync_to_thread=False)
+    def page(request: http.Asked) -> File:
+        found = places.get(request.scope["path"])
+        if found is None:
+            raise NotFoundException
+        kind, _ = guess_type(found.name)
+        return File(
+            found, media_type=kind or "application/octet-stream", content_disposition_type="inline", headers=FRESH
+        )
 
-    return [docs, create_static_files_router("/", directories=[web], html_mode=True, include_in_schema=False)]
+    return [page] if web.joinpath("index.html").is_file() else []

@@ -86,7 +86,9 @@ async def principal(request: Asked, plane: NamedDependency[Plane]) -> Principal:
     if request.method not in SAFE:
         given = request.headers.get(CSRF_HEADER, "")
         if who.csrf_token is None or not tokens.same(given, who.csrf_token):
-            raise Forbidden(f"Send the session's {CSRF_HEADER} with every change (see GET /api/v1/auth/me).", code="csrf")
+            raise Forbidden(
+                f"Send the session's {CSRF_HEADER} with every change (see GET /api/v1/auth/me).", code="csrf"
+            )
     return who
 
 

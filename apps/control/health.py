@@ -32,7 +32,11 @@ async def healthz() -> Alive:
     return Alive("ok")
 
 
-@get("/readyz", summary="It can do its work; without bus or store it goes on more slowly, without database not", tags=["health"])
+@get(
+    "/readyz",
+    summary="It can do its work; without bus or store it goes on more slowly, without database not",
+    tags=["health"],
+)
 async def readyz(plane: NamedDependency[Plane]) -> Response[Ready]:
     async def database() -> None:
         async with plane.asking(Asker()):

@@ -92,9 +92,7 @@ async def create_key(
     data: JSONBody[CreateKey], request: Asked, plane: NamedDependency[Plane], who: NamedDependency[Principal]
 ) -> KeyCreated:
     async with plane.asking(who.asker) as tx:
-        key, secret = await accounts.create_key(
-            tx, who.person, who.org, data.name, actor_of(request, who), utcnow()
-        )
+        key, secret = await accounts.create_key(tx, who.person, who.org, data.name, actor_of(request, who), utcnow())
     return KeyCreated(key.id, key.name, key.prefix, key.created_at, secret)
 
 

@@ -94,9 +94,7 @@ async def create(
     platform_role: str = "user",
 ) -> None:
     tx.add(Organisation(id=org, name=label, created_at=now))
-    tx.add(
-        Person(id=person, email=email, password_hash=password_hash, platform_role=platform_role, created_at=now)
-    )
+    tx.add(Person(id=person, email=email, password_hash=password_hash, platform_role=platform_role, created_at=now))
     await tx.flush()
     tx.add(Member(org_id=org, person_id=person, role="owner", joined_at=now))
     await tx.flush()
@@ -150,9 +148,7 @@ async def log_out(tx: Tx, session: UUID, actor: Actor, now: dt.datetime) -> None
 
 async def by_session(tx: Tx, token_hash: bytes, now: dt.datetime) -> Known | None:
     """`tx` names the secret; row-level security shows the one row that it opens."""
-    session = await tx.scalar(
-        select(Session).where(Session.token_hash == token_hash, Session.expires_at > now)
-    )
+    session = await tx.scalar(select(Session).where(Session.token_hash == token_hash, Session.expires_at > now))
     if session is None:
         return None
     await name_asker(tx, Asker(person=PersonId(session.person_id)))

@@ -96,9 +96,7 @@ def read(secret: bytes, token: str, now: dt.datetime) -> Claims | None:
         )
         if not int(body["exp"]) > now.timestamp():
             return None
-        return Claims(
-            person=PersonId(UUID(body["sub"])), org=OrgId(UUID(body["org"])), key=KeyId(UUID(body["key"]))
-        )
+        return Claims(person=PersonId(UUID(body["sub"])), org=OrgId(UUID(body["org"])), key=KeyId(UUID(body["key"])))
     except (jwt.InvalidTokenError, KeyError, ValueError, TypeError, AttributeError):
         return None
 

@@ -33,9 +33,7 @@ class Ready(Struct, frozen=True):
     size_bytes: int
 
 
-async def ready(
-    tx: Tx, org: OrgId, job_id: UUID, index: int, ttl_s: int, actor: Actor, now: dt.datetime
-) -> Ready:
+async def ready(tx: Tx, org: OrgId, job_id: UUID, index: int, ttl_s: int, actor: Actor, now: dt.datetime) -> Ready:
     """The object that the link will name."""
     if not LINK_S_MIN <= ttl_s <= LINK_S_MAX:
         raise BadInput(f"ttl_s is {LINK_S_MIN} to {LINK_S_MAX} seconds.", code="bad_ttl")

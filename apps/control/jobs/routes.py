@@ -85,9 +85,7 @@ async def list_jobs(
 
 
 @get("/jobs/{job_id:uuid}", summary="One job", tags=TAG)
-async def get_job(
-    job_id: FromPath[UUID], plane: NamedDependency[Plane], who: NamedDependency[Principal]
-) -> JobView:
+async def get_job(job_id: FromPath[UUID], plane: NamedDependency[Plane], who: NamedDependency[Principal]) -> JobView:
     async with plane.asking(who.asker) as tx:
         return view(await jobs.get(tx, who.org, job_id))
 

@@ -210,9 +210,7 @@ async def get(tx: Tx, org: OrgId, job: UUID) -> Whole:
     return Whole(*row)
 
 
-async def listed(
-    tx: Tx, org: OrgId, states: Collection[JobState], before: UUID | None, limit: int
-) -> list[Whole]:
+async def listed(tx: Tx, org: OrgId, states: Collection[JobState], before: UUID | None, limit: int) -> list[Whole]:
     """Newest first."""
     found = _whole(org).order_by(Job.id.desc()).limit(limit)
     if states:
@@ -248,7 +246,7 @@ async def files(tx: Tx, org: OrgId, job: UUID, after: int, limit: int) -> list[F
 
 
 async def latest(tx: Tx, ids: Collection[UUID]) -> list[tuple[OrgId, JobEvent]]:
-    """The newest event of each, as it stands in the row; for whoever may have missed it. `tx` sees every organisation."""
+    """The newest event of each, as its row has it; for who may have missed it. `tx` sees every organisation."""
     rows = await tx.scalars(select(Job).where(Job.id.in_(ids)))
     return [
         (

@@ -19,7 +19,7 @@ def info(**more: Any) -> bytes:
 
 
 def path_of(*parts: bytes) -> bytes:
-    files = [{b"length": 10, b"path": list(parts)}]
+    files: list[Any] = [{b"length": 10, b"path": list(parts)}]
     return encode({b"info": {b"name": b"a", b"piece length": 16_384, b"pieces": b"\0" * 20, b"files": files}})
 
 
@@ -114,7 +114,9 @@ async def test_a_magnet_that_is_none_is_refused(http: httpx.AsyncClient, magnet:
     assert is_refusal(await http.post("/api/v1/jobs", json={"magnet": magnet}))
 
 
-@pytest.mark.parametrize("where", ["/api/v1/jobs", "/api/v1/auth/register", "/api/v1/auth/keys", "/api/v1/torrents/inspect"])
+@pytest.mark.parametrize(
+    "where", ["/api/v1/jobs", "/api/v1/auth/register", "/api/v1/auth/keys", "/api/v1/torrents/inspect"]
+)
 @pytest.mark.parametrize(
     "body",
     [
@@ -139,7 +141,9 @@ async def test_json_that_was_not_asked_for_is_refused(http: httpx.AsyncClient, w
     assert is_refusal(await http.post(where, content=body, headers={"Content-Type": "application/json"}))
 
 
-@pytest.mark.parametrize("where", ["/api/v1/jobs", "/api/v1/auth/login", "/api/v1/auth/keys", "/api/v1/torrents/inspect"])
+@pytest.mark.parametrize(
+    "where", ["/api/v1/jobs", "/api/v1/auth/login", "/api/v1/auth/keys", "/api/v1/torrents/inspect"]
+)
 async def test_ten_mebibytes_of_json_are_too_much(http: httpx.AsyncClient, where: str) -> None:
     body = b'{"magnet": "' + b"x" * (10 * MIB) + b'"}'
     answer = await http.post(where, content=body, headers={"Content-Type": "application/json"})
@@ -148,9 +152,7 @@ async def test_ten_mebibytes_of_json_are_too_much(http: httpx.AsyncClient, where
 
 
 async def test_a_torrent_of_forty_mebibytes_is_too_large(http: httpx.AsyncClient) -> None:
-    raw = await http.post(
-        "/api/v1/jobs", content=b"x" * 40 * MIB, headers={"Content-Type": "application/x-bittorrent"}
-    )
+    raw = await http.post("/api/v1/jobs", content=b"x" * 40 * MIB, headers={"Content-Type": "application/x-bittorrent"})
     form = await http.post("/api/v1/jobs", files={"torrent": ("a", b"x" * 40 * MIB)})
     assert (raw.status_code, form.status_code) == (413, 413)
     assert is_refusal(raw)
