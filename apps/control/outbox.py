@@ -15,10 +15,13 @@ from wire.messages import JobEvent, Offer
 
 class Message(Base):
     __tablename__ = "outbox"
+    __mapper_args__ = {"eager_defaults": False}  # noqa: RUF012 - SQLAlchemy's own protocol
 
-    id: Mapped[int] = mapped_column(Identity(always=True), primary_key=True)
+    id: Mapped[int] = mapped_column(Identity(always=True))
+    """The order of sending. Not the mapper's key: the api's role writes rows that it may not read, so nothing may be
+    asked back when one is inserted."""
     subject: Mapped[str]
-    message_id: Mapped[str]
+    message_id: Mapped[str] = mapped_column(primary_key=True)
     payload: Mapped[bytes]
     correlation_id: Mapped[str | None]
     created_at: Mapped[dt.datetime]

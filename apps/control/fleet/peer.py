@@ -1,7 +1,7 @@
 """Who is on the other end of a fleet connection: uvicorn's protocol with the client's certificate in the scope."""
 
 import asyncio
-from typing import Any
+from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
@@ -14,8 +14,8 @@ class PeerProtocol(HttpToolsProtocol):
     _certificate: bytes | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        super().connection_made(transport)
+        # uvloop's transports are like asyncio's, but no subclass of them.
+        super().connection_made(cast("asyncio.Transport", transport))
         tls = transport.get_extra_info("ssl_object")
         self._certificate = tls.getpeercert(True) if tls is not None else None
 
