@@ -14,8 +14,8 @@ class PeerProtocol(HttpToolsProtocol):
     _certificate: bytes | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        # uvloop's transports are no subclasses of asyncio's
-        super().connection_made(cast(asyncio.Transport, transport))
+        # uvloop's transports are like asyncio's, but no subclass of them.
+        super().connection_made(cast("asyncio.Transport", transport))
         tls = transport.get_extra_info("ssl_object")
         self._certificate = tls.getpeercert(True) if tls is not None else None
 
