@@ -7,6 +7,8 @@ import socket
 import sys
 from pathlib import Path
 
+import uvloop
+
 from agent.config import Settings
 from agent.disk import AnotherAgent
 from agent.identity import NotEnrolled, enrol
@@ -22,7 +24,7 @@ def main() -> int:
             return _enrol(arguments)
         settings = read(Settings, os.environ)
         logs.configure("agent", "console" if settings.log_format == "console" else "json", settings.log_level)
-        asyncio.run(run(settings))
+        uvloop.run(run(settings))
     except (BadSettings, NotEnrolled, AnotherAgent) as failure:
         print(f"agent: {failure}", file=sys.stderr)
         return 2

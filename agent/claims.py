@@ -7,14 +7,14 @@ import asyncio
 from collections.abc import Callable
 
 import msgspec
-from bus.connect import Bus
-from bus.pull import Delivery, priority, pull
 from msgspec import Struct
-from telemetry.correlation import correlated
 
 from agent.config import Settings
 from agent.fleet import Fleet, Refusal
+from bus.connect import Bus
+from bus.pull import Delivery, priority, pull
 from telemetry import logs
+from telemetry.correlation import correlated
 from wire.ids import BootId, ClaimId, new_id
 from wire.messages import Claim, Claimed, Offer, Spec
 

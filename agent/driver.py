@@ -11,8 +11,6 @@ from contextlib import suppress
 from functools import partial
 from typing import assert_never
 
-from telemetry.correlation import correlated
-
 from agent import reconcile
 from agent.config import Settings
 from agent.desired import Desired
@@ -43,6 +41,7 @@ from agent.sync import Told, report
 from agent.transfer import Transfer
 from agent.upload import BATCH_BYTES, BATCH_FILES, GivenUp, Put, Task, Uploads
 from telemetry import logs
+from telemetry.correlation import correlated
 from wire.ids import BootId, TransferId
 from wire.messages import Failure, Found, PartStored, Spec, Sync, Synced
 from wire.states import Phase

@@ -9,13 +9,13 @@ from uuid import UUID
 
 import httpx
 import msgspec
-from bus.jwt import new_seed, public_key
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from msgspec import Struct
 
+from bus.jwt import new_seed, public_key
 from wire.ids import AgentId
 from wire.messages import Enrol, Enrolled, TokenBody
 

@@ -3,15 +3,14 @@
 import asyncio
 from collections.abc import Iterator, Sequence
 
-from wire.errors import BadTorrent
-from wire.metainfo import Info, parse_info
-
 from agent.disk import Disk
 from agent.fleet import Fleet
 from agent.journal import Stored
 from agent.parts import Book, Span, lay_out
 from agent.transfer import Transfer
+from wire.errors import BadTorrent
 from wire.messages import WANTS_MAX, Failure, Want
+from wire.metainfo import Info, parse_info
 
 
 class CannotPrepare(Exception):

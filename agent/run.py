@@ -8,10 +8,6 @@ import signal
 from contextlib import AsyncExitStack, suppress
 from importlib.metadata import PackageNotFoundError, version
 
-from bus.accounts import agent_inbox
-from bus.connect import Bus, Message, open_bus
-from bus.credentials import Credentials
-
 from agent import claims, sync
 from agent.config import Settings
 from agent.disk import Disk
@@ -22,6 +18,9 @@ from agent.identity import Identity, load
 from agent.store import Store
 from agent.sync import Voice
 from agent.upload import SMALL_AT_ONCE, Uploads
+from bus.accounts import agent_inbox
+from bus.connect import Bus, Message, open_bus
+from bus.credentials import Credentials
 from telemetry import logs, metrics
 from wire.ids import BootId, new_id
 from wire.subjects import nudge_agent

@@ -9,7 +9,6 @@ from contextlib import suppress
 
 from msgspec import Struct
 from prometheus_client import Histogram
-from telemetry.metrics import FAST_S
 
 from agent.config import Settings
 from agent.fleet import Refusal, Unreachable, backoff
@@ -17,6 +16,7 @@ from agent.parts import Book
 from agent.running import Run, done, phase
 from agent.transfer import Unacked
 from telemetry import logs
+from telemetry.metrics import FAST_S
 from wire.messages import PARTS_PER_REPORT, Rates, Report, Sync, Synced
 
 log = logs.get(__name__)

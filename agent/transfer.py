@@ -4,11 +4,11 @@ import asyncio
 from collections.abc import Iterator
 
 from msgspec import Struct
-from wire.metainfo import Info
 
 from agent.journal import Held, Journal, Stored
 from agent.parts import Book
 from wire.messages import FileStored, PartStored, Report, Spec
+from wire.metainfo import Info
 
 
 class Unacked:

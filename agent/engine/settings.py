@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 import libtorrent as lt
-from wire.addresses import parse_allow, refused_ranges
 
 from agent.config import Settings
+from wire.addresses import parse_allow, refused_ranges
 from wire.units import MIB
 
 _C = lt.alert.category_t
