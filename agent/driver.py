@@ -44,7 +44,7 @@ from agent.transfer import Transfer
 from agent.upload import BATCH_BYTES, BATCH_FILES, GivenUp, Put, Task, Uploads
 from telemetry import logs
 from wire.ids import BootId, TransferId
-from wire.messages import Failure, Found, PartStored, Spec, Sync, Synced
+from wire.messages import PARTS_PER_REPORT, Failure, Found, PartStored, Spec, Sync, Synced
 from wire.states import Phase
 
 log = logs.get(__name__)
@@ -151,7 +151,8 @@ class Driver:
             held = self._transfers.get(told.transfer)
             if held is not None and held.spec.epoch == told.epoch and told.transfer in accepted:
                 held.unacked.acknowledged(told)
-                if len(held.unacked) or (done(self.runs[told.transfer]) and not told.done):
+                cut = len(told.parts) + len(told.files) == PARTS_PER_REPORT
+                if cut or (done(self.runs[told.transfer]) and not told.done):
                     self.wake.set()
         self.desired.heard(sync, synced)
         for transfer in self.desired.not_adopted(sync.found):
@@ -384,7 +385,7 @@ class Driver:
         log.debug("part.stored", transfer=held.spec.transfer, file=put.stored.file, size_bytes=put.stored.size_bytes)
         if isinstance(put.stored, PartStored) and book.file_is_stored(put.stored.file):
             log.info("file.stored", transfer=held.spec.transfer, file=put.stored.file)
-        if len(held.unacked) >= UNACKED_MANY:
+        if len(held.unacked) == UNACKED_MANY:
             self.wake.set()
         self._inbox.put_nowait(Counted(held.spec.transfer, book.unready, book.unstored))
 
