@@ -169,7 +169,7 @@ class Driver:
         if run is None:
             return  # of a transfer that was dropped meanwhile
         held = self._transfers[event.transfer]
-        if isinstance(event, PieceVerified | Checked):
+        if isinstance(event, PieceVerified | Checked | Counted):
             event = self._count(held, event)
         elif isinstance(event, MetadataArrived):
             held.raw_info = event.info
@@ -178,13 +178,16 @@ class Driver:
             self.wake.set()
             self._say(held, run, after)
 
-    def _count(self, held: Transfer, event: PieceVerified | Checked) -> Event:
+    def _count(self, held: Transfer, event: PieceVerified | Checked | Counted) -> Event:
+        """Counted now: what was counted when an event was sent may be older than what was heard since."""
         book = held.book
         if book is None:
             return event
-        pieces = event.have if isinstance(event, Checked) else (event.piece,)
-        for piece in pieces:
-            book.verified(piece)
+        if isinstance(event, PieceVerified):
+            book.verified(event.piece)
+        elif isinstance(event, Checked):
+            for piece in event.have:
+                book.verified(piece)
         return Counted(event.transfer, unready=book.unready, unstored=book.unstored)
 
     def _say(self, held: Transfer, before: Run, after: Run) -> None:
