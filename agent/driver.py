@@ -43,7 +43,7 @@ from agent.upload import BATCH_BYTES, BATCH_FILES, GivenUp, Put, Task, Uploads
 from telemetry import logs
 from telemetry.correlation import correlated
 from wire.ids import BootId, TransferId
-from wire.messages import Failure, Found, PartStored, Spec, Sync, Synced
+from wire.messages import PARTS_PER_REPORT, Failure, Found, PartStored, Spec, Sync, Synced
 from wire.states import Phase
 
 log = logs.get(__name__)
@@ -150,7 +150,8 @@ class Driver:
             held = self._transfers.get(told.transfer)
             if held is not None and held.spec.epoch == told.epoch and told.transfer in accepted:
                 held.unacked.acknowledged(told)
-                if len(held.unacked) or (done(self.runs[told.transfer]) and not told.done):
+                cut = len(told.parts) + len(told.files) == PARTS_PER_REPORT
+                if cut or (done(self.runs[told.transfer]) and not told.done):
                     self.wake.set()
         self.desired.heard(sync, synced)
         for transfer in self.desired.not_adopted(sync.found):
@@ -167,7 +168,7 @@ class Driver:
         if run is None:
             return  # of a transfer that was dropped meanwhile
         held = self._transfers[event.transfer]
-        if isinstance(event, PieceVerified | Checked):
+        if isinstance(event, PieceVerified | Checked | Counted):
             event = self._count(held, event)
         elif isinstance(event, MetadataArrived):
             held.raw_info = event.info
@@ -176,13 +177,16 @@ class Driver:
             self.wake.set()
             self._say(held, run, after)
 
-    def _count(self, held: Transfer, event: PieceVerified | Checked) -> Event:
+    def _count(self, held: Transfer, event: PieceVerified | Checked | Counted) -> Event:
+        """Counted now: what was counted when an event was sent may be older than what was heard since."""
         book = held.book
         if book is None:
             return event
-        pieces = event.have if isinstance(event, Checked) else (event.piece,)
-        for piece in pieces:
-            book.verified(piece)
+        if isinstance(event, PieceVerified):
+            book.verified(event.piece)
+        elif isinstance(event, Checked):
+            for piece in event.have:
+                book.verified(piece)
         return Counted(event.transfer, unready=book.unready, unstored=book.unstored)
 
     def _say(self, held: Transfer, before: Run, after: Run) -> None:
@@ -383,7 +387,7 @@ class Driver:
         log.debug("part.stored", transfer=held.spec.transfer, file=put.stored.file, size_bytes=put.stored.size_bytes)
         if isinstance(put.stored, PartStored) and book.file_is_stored(put.stored.file):
             log.info("file.stored", transfer=held.spec.transfer, file=put.stored.file)
-        if len(held.unacked) >= UNACKED_MANY:
+        if len(held.unacked) == UNACKED_MANY:
             self.wake.set()
         self._inbox.put_nowait(Counted(held.spec.transfer, book.unready, book.unstored))
 
