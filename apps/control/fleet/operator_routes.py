@@ -95,9 +95,10 @@ async def retire_agent(
     plane: NamedDependency[Plane],
     operator: NamedDependency[Principal],
     agent: FromPath[UUID],
-    data: JSONBody[Retire],
+    data: JSONBody[Retire | None] = None,
 ) -> AgentView:
-    reason = data.reason[:REASON_CHARS_MAX] if data.reason else None
+    """A reason may be given; it stands in the log of audit."""
+    reason = data.reason[:REASON_CHARS_MAX] if data and data.reason else None
     return view(await service.retire(plane, agent, reason, actor_of(request, operator), utcnow()))
 
 

@@ -8,12 +8,10 @@ from litestar import Request, Response, get, post, put
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, JSONBody
 from msgspec import Struct
-from sqlalchemy import select
 
 from bus.accounts import AGENT_JWT_S, agent_jwt
 from control.errors import NotSignedIn
 from control.fleet import authority, peer, service
-from control.fleet.model import Agent
 from control.http import client_ip
 from control.plane import Plane
 from control.torrents import metadata
@@ -59,7 +57,7 @@ async def caller(request: Asked, plane: NamedDependency[Plane]) -> Caller:
     if shown is None:
         raise NotSignedIn("Show the certificate that you got when you enrolled.", code="no_certificate")
     async with plane.db.working() as tx:
-        agent = await tx.scalar(select(Agent).where(Agent.id == shown.agent))
+        agent = await service.find(tx, shown.agent)
     if agent is None or agent.certificate_serial != shown.serial:
         raise NotSignedIn("This certificate is no agent's.", code="unknown_agent")
     if agent.state is AgentState.RETIRED:

@@ -109,6 +109,10 @@ async def enrol(tx: Tx, settings: Settings, asked: Enrol, *, ip: str | None, now
     return Enrolled(agent_id, token.pool, signed.pem, ca.pem)
 
 
+async def find(tx: Tx, agent: AgentId) -> Agent | None:
+    return await tx.get(Agent, agent)
+
+
 async def listed(tx: Tx) -> list[AgentRow]:
     """Retired ones too, last: who looks for one should find it."""
     running = (

@@ -250,7 +250,7 @@ async def _take(
         outcome.wake_dispatch = True
     elif report.done and transfer.go:
         transfer.done = True
-        outcome.wake_finish = True
+    outcome.wake_finish |= report.done  # also of one that is handed over with all its bytes stored
 
 
 async def _follow_phase(tx: Tx, transfer: Transfer, phase: Phase, now: dt.datetime, who: str) -> bool:
