@@ -9,7 +9,6 @@ import asyncio
 import re
 import statistics
 import sys
-import tempfile
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -134,9 +133,9 @@ async def main() -> None:
     given = report.arguments("pipeline")
     size, rounds = (GIB // 8, 1) if given.quick else (GIB, ROUNDS)
     figures, raw = [], {}
-    with tempfile.TemporaryDirectory() as folder:
+    with up.open_folder() as folder:
         for case in CASES:
-            done = await measure(case, Path(folder), size, rounds)
+            done = await measure(case, folder, size, rounds)
             ratio = statistics.median(r.ratio for r in done)
             figures.append(Figure(name=f"pipeline.ratio_{case.name}", value=ratio, unit="ratio", target=case.target))
             raw[case.name] = [

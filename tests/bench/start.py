@@ -2,7 +2,6 @@
 
 import asyncio
 import statistics
-import tempfile
 import time
 from pathlib import Path
 
@@ -27,10 +26,10 @@ def pss_mib(pid: int) -> float:
 
 async def main() -> None:
     given = report.arguments("start")
-    with tempfile.TemporaryDirectory() as folder:
-        first = await timed(Path(folder))
-        later = [await timed(Path(folder)) for _ in range(STARTS)]
-        async with up.running(Path(folder)) as stack:
+    with up.open_folder() as folder:
+        first = await timed(folder)
+        later = [await timed(folder) for _ in range(STARTS)]
+        async with up.running(folder) as stack:
             await asyncio.sleep(5 if given.quick else IDLE_S)
             pids = {"up": [stack.process.pid]} | {name: stack.pids(name) for name in ("api", "work", "agent")}
             held = {name: sum(map(pss_mib, each)) for name, each in pids.items()}

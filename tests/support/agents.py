@@ -52,7 +52,7 @@ class Hand:
 
 def operator(stack: Up) -> httpx.AsyncClient:
     """The operator's client of the public API."""
-    known = msgspec.json.decode((Path(stack.ready.data_dir) / "operator.json").read_bytes(), type=dict[str, str])
+    known = msgspec.json.decode((stack.data / "operator.json").read_bytes(), type=dict[str, str])
     headers = {"Authorization": f"Bearer {known['api_key']}"}
     return httpx.AsyncClient(base_url=known["url"], headers=headers, timeout=20)
 

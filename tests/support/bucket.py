@@ -11,7 +11,7 @@ BUCKET = "seedlift"
 
 
 def credentials(stack: Up) -> tuple[str, str]:
-    kept = json.loads((stack.ready.data_dir / "secrets" / "kept.json").read_bytes())
+    kept = json.loads((stack.data / "secrets" / "kept.json").read_bytes())
     return kept["store_access_key"], kept["store_secret_key"]
 
 

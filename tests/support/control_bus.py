@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Literal
 
 from bus.accounts import CONTROL_INBOX, read_keys
@@ -16,7 +15,7 @@ CALL_S = 5
 
 @asynccontextmanager
 async def joined(stack: Up, account: Literal["FLEET", "APP", "SYSTEM"]) -> AsyncIterator[Bus]:
-    secrets = Path(stack.ready.data_dir) / "secrets"
+    secrets = stack.data / "secrets"
     keys = read_keys(secrets / "nats.json")
     tls = tls_context(secrets / "ca.pem", secrets / "control.pem", secrets / "control.key")
     async with open_bus(

@@ -6,8 +6,9 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+import tempfile
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 
 import asyncpg
@@ -35,7 +36,7 @@ class Ready(Struct, frozen=True):
     fleet: str
     nats: str
     store: str
-    data_dir: Path
+    data_dir: str
     admin_email: str
     admin_password: str | None
     demo_magnet: str | None
@@ -51,6 +52,10 @@ class Up:
     @property
     def api(self) -> str:
         return self.ready.api
+
+    @property
+    def data(self) -> Path:
+        return Path(self.ready.data_dir)
 
     @property
     def port(self) -> int:
@@ -76,7 +81,7 @@ class Up:
     @asynccontextmanager
     async def database(self) -> AsyncIterator[asyncpg.Connection]:
         """As the role that sees every organisation."""
-        kept = json.loads((self.ready.data_dir / "secrets" / "kept.json").read_bytes())
+        kept = json.loads((self.data / "secrets" / "kept.json").read_bytes())
         connection = await asyncpg.connect(
             host="127.0.0.1",
             port=self.port + 4,
@@ -110,6 +115,15 @@ def _command_of(pid: int) -> str:
     with suppress(OSError):
         return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
     return ""
+
+
+@contextmanager
+def open_folder() -> Iterator[Path]:
+    """Others may pass through it: as root, PostgreSQL runs as another account, which pytest's folders keep out."""
+    with tempfile.TemporaryDirectory(prefix="seedlift-test-", ignore_cleanup_errors=True) as name:
+        folder = Path(name)
+        folder.chmod(0o711)
+        yield folder
 
 
 def free_row() -> int:
@@ -160,7 +174,7 @@ async def begin(
     demo: bool = True,
     prefix: Sequence[str] = (),
 ) -> Up:
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True, mode=0o711)
     ready_file, log = folder / "ready.json", folder / "up.log"
     ready_file.unlink(missing_ok=True)
     chosen = [] if port is None and (folder / "data" / "ports.json").exists() else ["--port", str(port or free_row())]

@@ -29,9 +29,10 @@ PATIENCE = ["control.time_scale=4"]
 
 
 @pytest.fixture(scope="module")
-async def hardy(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[up.Up]:
-    async with up.running(tmp_path_factory.mktemp("hardy"), sets=PATIENCE) as running:
-        yield running
+async def hardy() -> AsyncIterator[up.Up]:
+    with up.open_folder() as folder:
+        async with up.running(folder, sets=PATIENCE) as running:
+            yield running
 
 
 @pytest.fixture

@@ -20,9 +20,10 @@ CUT_S = 2
 
 
 @pytest.fixture(scope="module")
-async def guarded(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[up.Up]:
-    async with up.running(tmp_path_factory.mktemp("guarded"), "--agents", "0", demo=False) as running:
-        yield running
+async def guarded() -> AsyncIterator[up.Up]:
+    with up.open_folder() as folder:
+        async with up.running(folder, "--agents", "0", demo=False) as running:
+            yield running
 
 
 async def test_a_retired_agent_is_cut_at_once_and_cannot_come_back(guarded: up.Up, tmp_path: Path) -> None:
@@ -48,7 +49,7 @@ async def test_a_retired_agent_is_cut_at_once_and_cannot_come_back(guarded: up.U
 async def test_the_fleet_listener_refuses_whoever_shows_no_good_certificate(
     guarded: up.Up, tmp_path: Path, whose: str
 ) -> None:
-    context = ssl.create_default_context(cafile=str(guarded.ready.data_dir / "secrets" / "ca.pem"))
+    context = ssl.create_default_context(cafile=str(guarded.data / "secrets" / "ca.pem"))
     if whose != "nobody":
         authority = certs.new_authority(tmp_path) if whose == "foreign" else fleet_ca(guarded, tmp_path)
         signed_at = utcnow() - timedelta(days=0 if whose == "foreign" else 30)
@@ -66,7 +67,7 @@ async def test_the_fleet_listener_refuses_whoever_shows_no_good_certificate(
 
 def fleet_ca(stack: up.Up, folder: Path) -> certs.Authority:
     """The stack's own CA, in the hands of somebody who lets certificates expire."""
-    secrets = stack.ready.data_dir / "secrets"
+    secrets = stack.data / "secrets"
     key = serialization.load_pem_private_key((secrets / "ca.key").read_bytes(), None)
     assert isinstance(key, ec.EllipticCurvePrivateKey)
     return certs.Authority(folder, key, x509.load_pem_x509_certificate((secrets / "ca.pem").read_bytes()))

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import libtorrent as lt
 from msgspec import Struct
-from wire.metainfo import Info, parse_info
 
 from agent.config import Settings
 from agent.engine.api import Add, EngineEvent
 from agent.engine.session import Session
 from agent.parts import Book, Span, lay_out
 from wire.ids import TransferId, new_id
+from wire.metainfo import Info, parse_info
 
 LOOPBACK = ["127.0.0.0/8"]
 LIMIT_S = 20.0
