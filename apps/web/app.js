@@ -107,7 +107,7 @@ function hear(row, event, said) {
   draw(row);
   // The rest of what may have changed with it: size, files, the reason.
   call("GET", `/jobs/${row.job.id}`).then(show, () => {});
-  if (!said.actions.includes("cancel")) refresh();
+  refresh(); // the counts
 }
 
 function drop(id) {

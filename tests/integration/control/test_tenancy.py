@@ -119,7 +119,9 @@ async def test_every_change_leaves_its_row_in_the_log(api: Api) -> None:
     assert said.split() == [
         "person.registered", "session.started", "job.added", "job.cancelled", "job.removed", "session.ended",
     ]  # fmt: skip
-    row = await api.databases.sql(f"SELECT actor, request_id, ip FROM audit WHERE target = 'job:{url[-36:]}' LIMIT 1")
+    row = await api.databases.sql(
+        f"SELECT actor, request_id, ip FROM audit WHERE target = 'job:{url[-36:]}' ORDER BY id LIMIT 1"
+    )
     assert row == f"person:{me['id']}|audit-me-1|127.0.0.1"
 
 
