@@ -86,7 +86,7 @@ class Up:
             host="127.0.0.1",
             port=self.port + 4,
             user="seedlift_work",
-            password=kept["postgres"]["seedlift_work"],
+            password=kept["postgres"]["work"],
             database="seedlift",
         )
         try:
