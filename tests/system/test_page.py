@@ -1,0 +1,52 @@
+"""The page in a real Chromium: sign up, paste the demo's magnet, watch it complete, fetch a file, remove the job."""
+
+import hashlib
+import os
+import secrets
+from pathlib import Path
+
+import pytest
+from playwright.async_api import ViewportSize, expect
+
+from tests.support.browser import DESKTOP, PHONE, chromium
+from tests.support.up import Up
+
+STORED_MS = 120_000
+SHOTS = os.environ.get("SHOTS_DIR")
+"""Where to leave pictures for somebody to look at."""
+
+
+@pytest.mark.parametrize(("width", "scheme"), [("desktop", "light"), ("phone", "dark")])
+async def test_a_member_signs_up_adds_watches_fetches_and_removes(
+    stack: Up, tmp_path: Path, width: str, scheme: str
+) -> None:
+    size = DESKTOP if width == "desktop" else PHONE
+    async with chromium() as browser:
+        page = await browser.new_page(
+            viewport=ViewportSize(width=size["width"], height=size["height"]),
+            color_scheme="dark" if scheme == "dark" else "light",
+        )
+        complaints: list[str] = []
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        await page.goto(stack.api)
+        await page.get_by_label("E-mail").fill(f"{secrets.token_hex(5)}@example.org")
+        await page.get_by_label("Password").fill(secrets.token_urlsafe(12))
+        await page.get_by_role("button", name="Make an account").click()
+        await page.get_by_placeholder("magnet:").fill(str(stack.ready.demo_magnet))
+        await page.get_by_role("button", name="Add job").click()
+        job = page.locator("#jobs > li").first
+        await expect(job.locator(".state")).to_have_text("completed", timeout=STORED_MS)
+        await job.get_by_role("button", name="Files").click()
+        async with page.expect_download() as fetched:
+            await job.locator("ol.list button, ol.list a").first.click()
+        download = await fetched.value
+        await download.save_as(tmp_path / "fetched")
+        source = Path(str(stack.ready.demo_torrent)).parent
+        same = hashlib.sha256((tmp_path / "fetched").read_bytes()).digest()
+        assert same in {hashlib.sha256(p.read_bytes()).digest() for p in source.rglob("*") if p.is_file()}
+        if SHOTS:
+            await page.screenshot(path=f"{SHOTS}/page-{width}-{scheme}.png")
+        assert not await page.evaluate("document.documentElement.scrollWidth > innerWidth"), "it scrolls sideways"
+        await job.get_by_role("button", name="Remove job").click()
+        await expect(page.locator("#jobs > li")).to_have_count(0)
+        assert complaints == []
