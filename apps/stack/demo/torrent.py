@@ -12,7 +12,9 @@ PIECE_BYTES = 256 * 1024
 
 def create(content: Path, *, trackers: list[str], kind: Kind = "v1", piece_bytes: int = PIECE_BYTES) -> bytes:
     """v1 unless asked: a hybrid pads every small file to a whole piece."""
-    files = lt.list_files(str(content))
+    files = sorted(
+        lt.list_files(str(content)), key=lambda file: file.filename
+    )  # a folder's own order is its disk's affair
     made = lt.create_torrent(files, piece_bytes, lt.create_torrent.v1_only if kind == "v1" else 0)
     for tier, tracker in enumerate(trackers):
         made.add_tracker(tracker, tier)
