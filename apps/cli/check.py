@@ -20,7 +20,7 @@ CHECKS: dict[str, list[list[str]]] = {
 
 
 def check(name: str | None = None, /) -> None:
-    """Check lint, types, import contracts, the docs and the lock; or only one of them. Exit code 1 if anything is wrong.
+    """Check lint, types, import contracts, docs and lock; or only one of them. Exit code 1 if anything is wrong.
 
     Parameters
     ----------

@@ -71,7 +71,9 @@ def test_the_lock_names_no_address() -> None:
 
 
 def test_a_lock_that_does_not_fit_the_project_is_told_apart() -> None:
-    project = '[project]\nname = "seedlift"\ndependencies = ["uv", "Ruff"]\n[project.optional-dependencies]\nx = ["y[z]"]'
+    project = (
+        '[project]\nname = "seedlift"\ndependencies = ["uv", "Ruff"]\n[project.optional-dependencies]\nx = ["y[z]"]'
+    )
     entry = "{0}==1 \\\n    --hash=sha256:00\n    # via seedlift (pyproject.toml)\n"
     good = "# made by us\n" + "".join(entry.format(name) for name in ("ruff", "uv", "y"))
     assert lock.complaints(good, project) == []
