@@ -12,17 +12,20 @@ CHECKS: dict[str, list[list[str]]] = {
     "lint": [[str(BIN / "ruff"), "check"], [str(BIN / "ruff"), "format", "--check"]],
     "types": [[str(BIN / "mypy")]],
     "contracts": [[str(BIN / "lint-imports")]],
+    "map": [[sys.executable, "-m", "tests.support.archmap", "--check"]],
+    "docs": [[sys.executable, "-m", "tests.support.docs"]],
+    "lock": [[sys.executable, "-m", "cli", "lock", "--check"]],
 }
 """By name, the programs that must all end with 0, in the project's folder."""
 
 
 def check(name: str | None = None, /) -> None:
-    """Check lint, types and import contracts; or only one of them. Exit code 1 if anything is wrong.
+    """Check lint, types, import contracts, docs and lock; or only one of them. Exit code 1 if anything is wrong.
 
     Parameters
     ----------
     name
-        lint, types or contracts. Default: all.
+        lint, types, contracts, map, docs or lock. Default: all.
     """
     if name is not None and name not in CHECKS:
         refuse(f"there is no check {name!r}; there are: {', '.join(CHECKS)}.")

@@ -68,7 +68,10 @@ def list_agents(*, as_json: Annotated[bool, Parameter(name="--json")] = False, w
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("id", "name", "pool", "state", "seen", box=None)
+    table = Table(box=None)
+    table.add_column("id", min_width=36)  # whole, however narrow the terminal: `retire` wants it
+    for title in ("name", "pool", "state", "seen"):
+        table.add_column(title)
     for agent in agents:
         table.add_row(*(str(agent.get(field) or "") for field in ("id", "name", "pool", "state", "seen_at")))
     Console().print(table)

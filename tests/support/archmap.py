@@ -1,6 +1,9 @@
-"""The map in ARCHITECTURE.md: each file's first docstring line. `python -m tests.support.archmap` writes it anew."""
+"""The map in ARCHITECTURE.md: each file's first docstring line. `python -m tests.support.archmap` writes it anew;
+with `--check` it only says whether it is current.
+"""
 
 import ast
+import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -11,8 +14,13 @@ BEGIN, END = "<!-- map: written by tests.support.archmap -->", "<!-- end of map 
 
 
 def first_line(path: Path) -> str | None:
+    """A sentence that goes on in the next line is left out; the one before it says what the file is."""
     doc = ast.get_docstring(ast.parse(path.read_text()))
-    return doc.splitlines()[0] if doc else None
+    if not doc:
+        return None
+    line = doc.splitlines()[0]
+    whole = line.rpartition(". ")[0]
+    return line if line.endswith(".") or not whole else f"{whole}."
 
 
 def render() -> str:
@@ -41,7 +49,14 @@ def written() -> str:
     return text[text.index(BEGIN) + len(BEGIN) : text.index(END)].strip("\n")
 
 
-def main() -> None:
+def complaints() -> list[str]:
+    found = [f"{name} does not open with the sentence that says what it is" for name in files_without_a_first_line()]
+    if written() != render().strip("\n"):
+        found.append("ARCHITECTURE.md's map is not what the files say: run `python -m tests.support.archmap`")
+    return found
+
+
+def write() -> None:
     page = ROOT / "ARCHITECTURE.md"
     text = page.read_text()
     head, tail = text[: text.index(BEGIN) + len(BEGIN)], text[text.index(END) :]
@@ -49,4 +64,6 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    if sys.argv[1:] == ["--check"]:
+        sys.exit("\n".join(complaints()) or 0)
+    write()

@@ -68,3 +68,17 @@ def test_the_lock_names_no_address() -> None:
     assert lock.addresses("--index-url https://example.org/simple\nuv==1\n") == [
         "--index-url https://example.org/simple"
     ]
+
+
+def test_a_lock_that_does_not_fit_the_project_is_told_apart() -> None:
+    project = (
+        '[project]\nname = "seedlift"\ndependencies = ["uv", "Ruff"]\n[project.optional-dependencies]\nx = ["y[z]"]'
+    )
+    entry = "{0}==1 \\\n    --hash=sha256:00\n    # via seedlift (pyproject.toml)\n"
+    good = "# made by us\n" + "".join(entry.format(name) for name in ("ruff", "uv", "y"))
+    assert lock.complaints(good, project) == []
+    assert lock.complaints(good.replace("uv==", "vu=="), project) == [
+        "uv is in pyproject.toml and not in the lock: run ./seedlift lock",
+        "vu is locked and not in pyproject.toml: run ./seedlift lock",
+    ]
+    assert lock.complaints(good + "late==1\n", project) == ["late is locked without a hash"]
