@@ -52,7 +52,9 @@ def pack(settings: Settings) -> "lt.settings_pack":
         "metadata_token_limit": TOKENS_MAX,
         "connections_limit": CONNECTIONS_MAX,
         "torrent_connect_boost": 50,
+        # Every tracker at once: one that hangs would hold back all that follow it, whatever their tiers.
         "announce_to_all_tiers": True,
+        "announce_to_all_trackers": True,
         "stop_tracker_timeout": 1,
         # Queueing is the control plane's work.
         "active_downloads": -1,

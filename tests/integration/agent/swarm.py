@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -93,12 +93,12 @@ def settings(folder: Path) -> Settings:
 class Listening:
     """An engine, and all that it said."""
 
-    def __init__(self, folder: Path, chosen: Settings | None = None, allow: Sequence[str] = LOOPBACK) -> None:
+    def __init__(self, folder: Path, chosen: Settings | None = None) -> None:
         self.session = Session(chosen or settings(folder))
         self.said: list[EngineEvent] = []
         self._more = asyncio.Event()
         self.session.listen(self._heard)
-        self.session.allow(allow)
+        self.session.allow(LOOPBACK)
 
     async def __aenter__(self) -> "Listening":
         return self
