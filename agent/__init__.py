@@ -1,1 +1,1 @@
-"""The compute agent: fetches torrents, and sends each part to the store as soon as its pieces are verified."""
+"""The agent: fetches torrents and streams them, part by part as they arrive, into the store."""

@@ -11,6 +11,7 @@ import uvloop
 
 from agent.config import Settings
 from agent.disk import AnotherAgent
+from agent.engine.silence import NotSilent
 from agent.identity import NotEnrolled, enrol
 from agent.run import agent_version, run
 from telemetry import logs
@@ -25,7 +26,7 @@ def main() -> int:
         settings = read(Settings, os.environ)
         logs.configure("agent", "console" if settings.log_format == "console" else "json", settings.log_level)
         uvloop.run(run(settings))
-    except (BadSettings, NotEnrolled, AnotherAgent) as failure:
+    except (BadSettings, NotEnrolled, AnotherAgent, NotSilent) as failure:
         print(f"agent: {failure}", file=sys.stderr)
         return 2
     return 0

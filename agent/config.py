@@ -12,8 +12,10 @@ class Settings(Struct, frozen=True, kw_only=True):
     """Transfers at once."""
     agent_uploads: int = 4
     """Parts in flight to the store, over all transfers; more was slower."""
-    agent_listen: str = "0.0.0.0:0"
-    """libtorrent's listen_interfaces."""
+    agent_listen: str = "0.0.0.0:0,[::]:0"
+    """libtorrent's listen_interfaces. It announces to trackers only from where it listens."""
+    agent_incoming: bool = True
+    """Peers may connect to us. If not, we listen all the same, and nothing answers there."""
     agent_dht: bool = False
     agent_lsd: bool = False
     agent_utp: bool = False

@@ -71,8 +71,11 @@ class Disk:
 
     def sweep(self) -> None:
         """Slow: for a thread."""
-        for folder in list(self._trash.iterdir()):
-            shutil.rmtree(folder, ignore_errors=True)
+        for thrown in list(self._trash.iterdir()):
+            if thrown.is_dir():
+                shutil.rmtree(thrown, ignore_errors=True)
+            else:
+                thrown.unlink(missing_ok=True)
 
     def room_for(self, size_bytes: int) -> bool:
         return shutil.disk_usage(self._transfers).free - RESERVE_BYTES >= size_bytes

@@ -1,11 +1,10 @@
 """The driver: one task that owns the engine and every transfer.
 
 It hears events (from the engine, from errands, from uploads), folds them, looks at what is wanted, and acts on the
-plan. Whatever takes time runs beside it and comes back as an event.
+plan. Whatever takes time (errands, uploads) runs beside it and comes back as an event.
 """
 
 import asyncio
-from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
@@ -18,8 +17,9 @@ from agent.disk import Disk
 from agent.engine.api import Add, Checked, Engine, MetadataArrived, MetadataMismatch, NotThere, PieceVerified
 from agent.fleet import Fleet, Refusal
 from agent.journal import Journal
-from agent.metrics import PARTS, STORED_BYTES, TRANSFERS
+from agent.metrics import TRANSFERS
 from agent.prepare import CannotPrepare, prepare
+from agent.pump import Ears, Pump
 from agent.running import (
     Began,
     Counted,
@@ -39,23 +39,17 @@ from agent.running import (
 )
 from agent.sync import Told, report
 from agent.transfer import Transfer
-from agent.upload import BATCH_BYTES, BATCH_FILES, GivenUp, Put, Task, Uploads
+from agent.upload import Uploads
 from telemetry import logs
 from telemetry.correlation import correlated
 from wire.ids import BootId, TransferId
-from wire.messages import PARTS_PER_REPORT, Failure, Found, PartStored, Spec, Sync, Synced
+from wire.messages import PARTS_PER_REPORT, Failure, Found, Spec, Sync, Synced
 from wire.states import Phase
 
 log = logs.get(__name__)
 
 TICK_S = 1.0
 """How often the engine says its rates."""
-READ_AGAIN_S = 1.0
-"""After a piece could not be read: the disk, or a torrent on its way out."""
-NOT_GO = "not_go"
-"""No grant while the control plane wants the transfer to stop."""
-UNACKED_MANY = 250
-"""Half a report: small files come faster than syncs, so this many ask for one at once."""
 
 
 class Driver:
@@ -79,13 +73,12 @@ class Driver:
         self._settings = settings
         self._engine = engine
         self._fleet = fleet
-        self._uploads = uploads
         self._disk = disk
         self._boot = boot
         self._version = version
         self._inbox: asyncio.Queue[Event | None] = asyncio.Queue()
-        self._turns: deque[TransferId] = deque()
-        self._slots = settings.agent_uploads
+        ears = Ears(self._inbox.put_nowait, self._refused, self.wake.set)
+        self._pump = Pump(settings.agent_uploads, engine, uploads, ears)
         self._found: list[Found] = disk.found()
         self._rev = 0
         self._leaving = False
@@ -211,9 +204,14 @@ class Driver:
         for transfer, held in self._transfers.items():
             if held.book and (changes := held.book.slide()):
                 self._engine.ask(transfer, list(changes.items()))
-        self._pump()
+        for held, task in self._pump.take(self._may_upload):
+            self._beside(held, self._pump.upload(held, task))
         for kind in Phase:
             TRANSFERS.labels(phase=kind).set(sum(phase(run) is kind for run in self.runs.values()))
+
+    def _may_upload(self, transfer: TransferId) -> Transfer | None:
+        run = self.runs[transfer]
+        return self._transfers[transfer] if run.prepared and not run.failure and not self._leaving else None
 
     def _act(self, action: reconcile.Action) -> None:
         transfer = action.transfer
@@ -245,7 +243,7 @@ class Driver:
         held.held()
         self._transfers[spec.transfer] = held
         self.runs[spec.transfer] = begin(spec)
-        self._turns.append(spec.transfer)
+        self._pump.join(spec.transfer)
         self.wake.set()
 
     def _drop(self, transfer: TransferId, *, wipe: bool) -> None:
@@ -258,7 +256,7 @@ class Driver:
             self._disk.drop(transfer)
             self._sweep()
         del self.runs[transfer]
-        self._turns.remove(transfer)
+        self._pump.leave(transfer)
         self.changed()
         with correlated(held.spec.correlation_id):
             log.info("transfer.dropped", transfer=transfer, epoch=held.spec.epoch)
@@ -330,66 +328,6 @@ class Driver:
             self._inbox.put_nowait(None)
         else:
             self._inbox.put_nowait(Failed(held.spec.transfer, Failure(refusal.code, refusal.detail)))
-
-    # Uploads: a slot is taken, in turn, by whichever transfer has units ready.
-
-    def _pump(self) -> None:
-        idle = 0
-        while self._slots and idle < len(self._turns) and not self._leaving:
-            transfer = self._turns[0]
-            self._turns.rotate(-1)
-            held, run = self._transfers[transfer], self.runs[transfer]
-            taken = held.book.take(BATCH_BYTES, BATCH_FILES) if held.book and run.prepared and not run.failure else []
-            if not taken or held.book is None:
-                idle += 1
-                continue
-            idle = 0
-            self._slots -= 1
-            task = Task(transfer, run.epoch, held.book.layout, taken)
-            self._beside(held, self._upload(held, task))
-
-    async def _upload(self, held: Transfer, task: Task) -> None:
-        with correlated(held.spec.correlation_id):
-            try:
-                await self._uploads.put(task, partial(self._stored, held))
-            except Refusal as refusal:
-                if refusal.code == NOT_GO:
-                    await asyncio.sleep(READ_AGAIN_S)  # stopped, most likely; the next sync says
-                else:
-                    self._refused(held, refusal)
-            except GivenUp as failure:
-                self._inbox.put_nowait(Failed(task.transfer, Failure(failure.code, failure.detail)))
-            except (NotThere, TimeoutError) as failure:
-                log.warning("piece.unreadable", transfer=task.transfer, detail=str(failure))
-                await asyncio.sleep(READ_AGAIN_S)
-            finally:
-                self._slots += 1
-                for index in task.indices:
-                    if held.book:
-                        held.book.give_back(index)
-                self._inbox.put_nowait(None)
-
-    async def _stored(self, held: Transfer, put: Put) -> None:
-        book = held.book
-        assert book is not None
-        if put.stored is None:
-            book.stored(put.index)
-            self._inbox.put_nowait(Counted(held.spec.transfer, book.unready, book.unstored))
-            return
-        if held.is_replaced(put.stored.file, put.upload):
-            log.info("part.lost", transfer=held.spec.transfer, file=put.stored.file)
-            return  # put into an upload that is gone; its unit is given back
-        if await held.note(put.index, put.upload, put.stored):
-            log.warning("upload.replaced", transfer=held.spec.transfer, file=put.stored.file)
-            self._engine.ask(held.spec.transfer, list(enumerate(book.priorities())))
-        PARTS.inc()
-        STORED_BYTES.inc(put.stored.size_bytes)
-        log.debug("part.stored", transfer=held.spec.transfer, file=put.stored.file, size_bytes=put.stored.size_bytes)
-        if isinstance(put.stored, PartStored) and book.file_is_stored(put.stored.file):
-            log.info("file.stored", transfer=held.spec.transfer, file=put.stored.file)
-        if len(held.unacked) == UNACKED_MANY:
-            self.wake.set()
-        self._inbox.put_nowait(Counted(held.spec.transfer, book.unready, book.unstored))
 
     # Beside.
 

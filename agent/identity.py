@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from msgspec import Struct
+from nkeys import NkeysError
 
 from bus.jwt import new_seed, public_key
 from wire.ids import AgentId
@@ -91,15 +92,21 @@ async def enrol(token: str, name: str, version: str, agent_dir: Path) -> Identit
 
 
 def load(agent_dir: Path) -> Identity:
+    """Whole and usable, or NotEnrolled."""
     folder = folder_of(agent_dir)
+    if not (folder / "agent.json").exists():
+        raise NotEnrolled(f"{agent_dir} holds no identity: run `seedlift agent enrol --token …` first")
     try:
         card = msgspec.json.decode((folder / "agent.json").read_bytes(), type=_Card)
         seed = (folder / "nats.seed").read_text().strip()
-    except FileNotFoundError:
-        raise NotEnrolled(f"{agent_dir} holds no identity: run `seedlift agent enrol --token …` first") from None
-    except msgspec.DecodeError as bad:
-        raise NotEnrolled(f"{folder / 'agent.json'} cannot be read: {bad}") from None
-    return Identity(AgentId(card.agent), card.pool, card.fleet_url, card.nats_url, folder, seed)
+        public_key(seed)
+        identity = Identity(AgentId(card.agent), card.pool, card.fleet_url, card.nats_url, folder, seed)
+        identity.tls()
+    except (OSError, ValueError, NkeysError) as bad:  # ssl's and msgspec's errors are among them
+        raise NotEnrolled(
+            f"the identity in {folder} is damaged ({bad!r}): move it away, and enrol again with a new token"
+        ) from None
+    return identity
 
 
 def read_token(token: str) -> TokenBody:

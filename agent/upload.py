@@ -71,23 +71,23 @@ class GivenUp(Exception):
 class Body:
     """The bytes of one unit; a short one is read once and kept."""
 
-    def __init__(self, engine: Engine, task: Task, unit: Unit) -> None:
+    def __init__(self, engine: Engine, task: Task, unit: Unit, kept_bytes: int) -> None:
         self._engine = engine
         self._task = task
         self.unit = unit
         self.crc32 = 0
+        self._keep = unit.size_bytes <= kept_bytes
         self._kept: list[memoryview] = []
 
     async def check(self, read: dict[int, bytes]) -> None:
         """Finds the CRC. `read` holds the last piece of the batch so far: small files share pieces."""
-        keep = self.unit.size_bytes <= KEPT_BYTES
         async for view in self._pieces(read):
             self.crc32 = crc32(view, self.crc32)
-            if keep:
+            if self._keep:
                 self._kept.append(view)
 
     async def chunks(self) -> AsyncIterator[memoryview]:
-        if self._kept or not self.unit.size_bytes:
+        if self._keep:
             for view in self._kept:
                 yield view
             return
@@ -109,16 +109,17 @@ class Body:
 class Uploads:
     """Puts batches; what it needs to know of a transfer comes with the task."""
 
-    def __init__(self, engine: Engine, grants: GetGrants, store: Store) -> None:
+    def __init__(self, engine: Engine, grants: GetGrants, store: Store, kept_bytes: int = KEPT_BYTES) -> None:
         self._engine = engine
         self._get_grants = grants
         self._store = store
+        self._kept_bytes = kept_bytes
         self._turn = 0
         """Counts answers with grants."""
 
     async def put(self, task: Task, stored: Callable[[Put], Awaitable[None]]) -> None:
         """Calls `stored` for every unit as it is done. Raises Refusal (not ours any more), NotThere, GivenUp."""
-        bodies = [Body(self._engine, task, task.layout.units[index]) for index in task.indices]
+        bodies = [Body(self._engine, task, task.layout.units[index], self._kept_bytes) for index in task.indices]
         read: dict[int, bytes] = {}
         for body in bodies:
             await body.check(read)

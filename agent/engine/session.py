@@ -16,6 +16,7 @@ from agent.config import Settings
 from agent.engine import alerts
 from agent.engine.api import Add, Broke, EngineEvent, MetadataArrived, MetadataMismatch, NotThere
 from agent.engine.settings import ip_filter, load_limits, pack
+from agent.engine.silence import NotSilent, silence
 from telemetry import logs
 from wire.ids import TransferId
 
@@ -41,6 +42,7 @@ class Session:
         params.settings = pack(settings)
         params.ip_filter = ip_filter(())
         self._session: lt.session | None = lt.session(params)
+        self._open(self._session)
         self._bell, rung = socket.socketpair()
         self._rung = rung
         for end in (self._bell, rung):
@@ -131,8 +133,27 @@ class Session:
             return
         with suppress(BlockingIOError):
             self._rung.recv(4096)  # before the alerts: what comes after rings again
-        for alert in self._session.pop_alerts():
+        popped = self._session.pop_alerts()
+        try:
+            self._keep_silent(popped)
+        except NotSilent as failure:  # rather not in touch with trackers than open
+            log.error("engine.not_silent", detail=str(failure))
+            self._session.apply_settings({"listen_interfaces": ""})
+        for alert in popped:
             self._one(alert)
+
+    def _open(self, session: lt.session) -> None:
+        """Raises NotSilent. A silent port can be reached for less than a millisecond, while there is no torrent yet."""
+        session.apply_settings({"listen_interfaces": self._settings.agent_listen})
+        session.listen_port()  # is answered after the settings took effect
+        self._keep_silent(session.pop_alerts())
+
+    def _keep_silent(self, popped: Sequence[lt.alert]) -> None:
+        """Called again whenever the machine gets an address: libtorrent then listens there too."""
+        if self._settings.agent_incoming:
+            return
+        opened = [alert for alert in popped if isinstance(alert, lt.listen_succeeded_alert)]
+        silence({(a.address.partition("%")[0], a.port) for a in opened if a.socket_type == lt.socket_type_t.tcp})
 
     def _one(self, alert: lt.alert) -> None:
         if isinstance(alert, lt.state_update_alert):

@@ -23,17 +23,20 @@ BLOCKED = 1
 def pack(settings: Settings) -> "lt.settings_pack":
     return {
         "user_agent": "seedlift",
-        "listen_interfaces": settings.agent_listen,
+        # Opened by the session once it can hear where: see `Session._open`.
+        "listen_interfaces": "",
         "alert_mask": int(ALERT_MASK),
         "alert_queue_size": ALERTS_MAX,
         # Discovery beyond trackers and named peers only where the operator wants it.
         "enable_dht": settings.agent_dht,
+        "dht_read_only": not settings.agent_incoming,
         "enable_lsd": settings.agent_lsd,
         "enable_upnp": False,
         "enable_natpmp": False,
         # uTP reached a thirtieth of TCP on a fast path.
         "enable_outgoing_utp": settings.agent_utp,
-        "enable_incoming_utp": settings.agent_utp,
+        "enable_incoming_utp": settings.agent_utp and settings.agent_incoming,
+        "enable_incoming_tcp": settings.agent_incoming,
         # Addresses that a torrent names are not to be trusted.
         "ssrf_mitigation": True,
         "validate_https_trackers": True,
@@ -49,7 +52,9 @@ def pack(settings: Settings) -> "lt.settings_pack":
         "metadata_token_limit": TOKENS_MAX,
         "connections_limit": CONNECTIONS_MAX,
         "torrent_connect_boost": 50,
+        # Every tracker at once: one that hangs would hold back all that follow it, whatever their tiers.
         "announce_to_all_tiers": True,
+        "announce_to_all_trackers": True,
         "stop_tracker_timeout": 1,
         # Queueing is the control plane's work.
         "active_downloads": -1,

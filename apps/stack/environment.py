@@ -88,10 +88,11 @@ def migrating(env: Mapping[str, str], pg: Postgres) -> dict[str, str]:
 
 
 def agent(settings: Settings, folder: Path, metrics_port: int) -> dict[str, str]:
-    """Fields of agent.config.Settings. On one machine nobody from outside has business with an agent's peer port."""
+    """Fields of agent.config.Settings. Nobody from outside has business with an agent's peer port, so it is silent;
+    bound to loopback the agent would not announce to trackers out there."""
     fields: dict[str, object] = {
         "agent_dir": folder,
-        "agent_listen": "127.0.0.1:0",
+        "agent_incoming": False,
         "metrics_port": metrics_port,
         **_shared(settings),
     }

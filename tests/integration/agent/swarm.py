@@ -54,7 +54,7 @@ class Seeded(Struct, frozen=True):
 
 
 @contextmanager
-def seed(folder: Path, sizes: dict[str, int]) -> Iterator[Seeded]:
+def seed(folder: Path, sizes: dict[str, int], announce: str | None = None) -> Iterator[Seeded]:
     root = folder / "torrent"
     for name, size in sizes.items():
         path = root / name
@@ -74,11 +74,13 @@ def seed(folder: Path, sizes: dict[str, int]) -> Iterator[Seeded]:
         "enable_incoming_utp": False,
         "enable_outgoing_utp": False,
         "allow_multiple_connections_per_ip": True,
+        "stop_tracker_timeout": 0,  # it ends while nobody listens
     }
     session = lt.session(params)
     torrent = lt.load_torrent_buffer(b"d4:info" + raw_info + b"e")
     torrent.save_path = str(folder)
     torrent.flags = lt.torrent_flags.seed_mode
+    torrent.trackers = [announce] if announce else []
     session.add_torrent(torrent)
     content = {file.index: root.joinpath(*file.path).read_bytes() for file in info.content}
     yield Seeded(raw_info, info, session.listen_port(), content)
@@ -91,8 +93,8 @@ def settings(folder: Path) -> Settings:
 class Listening:
     """An engine, and all that it said."""
 
-    def __init__(self, folder: Path) -> None:
-        self.session = Session(settings(folder))
+    def __init__(self, folder: Path, chosen: Settings | None = None) -> None:
+        self.session = Session(chosen or settings(folder))
         self.said: list[EngineEvent] = []
         self._more = asyncio.Event()
         self.session.listen(self._heard)

@@ -14,7 +14,7 @@ from agent.journal import Journal
 from agent.parts import Book
 from agent.store import NO_SUCH_UPLOAD, Store, StoreAway, StoreRefused
 from agent.transfer import Transfer
-from agent.upload import BATCH_BYTES, BATCH_FILES, Put, Task, Uploads
+from agent.upload import BATCH_BYTES, BATCH_FILES, KEPT_BYTES, Put, Task, Uploads
 from tests.integration.agent.swarm import Listening, Seeded, seed
 from tests.support import servers
 from tests.unit.agent.specs import spec
@@ -87,7 +87,10 @@ async def arrived(engine: Listening, seeded: Seeded, book: Book, folder: Path, t
     await engine.until(whole)
 
 
-async def test_what_arrives_from_the_swarm_is_the_same_in_the_store(tmp_path: Path, granting: Granting) -> None:
+@pytest.mark.parametrize("kept_bytes", [KEPT_BYTES, 150], ids=["kept in memory", "read twice"])
+async def test_what_arrives_from_the_swarm_is_the_same_in_the_store(
+    tmp_path: Path, granting: Granting, kept_bytes: int
+) -> None:
     put: list[Put] = []
 
     async def stored(one: Put) -> None:
@@ -98,7 +101,7 @@ async def test_what_arrives_from_the_swarm_is_the_same_in_the_store(tmp_path: Pa
         book = seeded.book()
         async with Listening(tmp_path) as engine, Store(8) as store:
             await arrived(engine, seeded, book, tmp_path / "data", asked.transfer)
-            uploads = Uploads(engine.session, granting.grants, store)
+            uploads = Uploads(engine.session, granting.grants, store, kept_bytes)
             while batch := book.take(BATCH_BYTES, BATCH_FILES):
                 await uploads.put(Task(asked.transfer, 1, book.layout, batch), stored)
     parts = [one.stored for one in put if isinstance(one.stored, PartStored)]

@@ -40,10 +40,11 @@ def test_the_owner_of_the_tables_is_known_only_where_tables_are_made(tmp_path: P
     assert owners == {"db-upgrade", "bootstrap"}
 
 
-def test_an_agent_knows_every_setting_it_is_given_and_listens_on_loopback(tmp_path: Path) -> None:
+def test_an_agent_knows_every_setting_it_is_given_and_lets_nobody_in(tmp_path: Path) -> None:
     settings = read(AgentSettings, programs.agent(stack(tmp_path), 1).env)
     assert settings.agent_dir == tmp_path / "agents" / "1"
-    assert settings.agent_listen.startswith("127.0.0.1:")
+    assert not settings.agent_incoming
+    assert settings.agent_listen.startswith("0.0.0.0:")
 
 
 def test_nothing_of_ours_leaks_into_a_child() -> None:

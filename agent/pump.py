@@ -1,0 +1,111 @@
+"""The pump: gives the upload slots, in turn, to whichever transfers have units ready, and notes what was stored."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterator
+from functools import partial
+
+from msgspec import Struct
+
+from agent.engine.api import Engine, NotThere
+from agent.fleet import Refusal
+from agent.metrics import PARTS, STORED_BYTES
+from agent.running import Counted, Event, Failed
+from agent.transfer import Transfer
+from agent.upload import BATCH_BYTES, BATCH_FILES, GivenUp, Put, Task, Uploads
+from telemetry import logs
+from telemetry.correlation import correlated
+from wire.ids import TransferId
+from wire.messages import Failure, PartStored
+
+log = logs.get(__name__)
+
+READ_AGAIN_S = 1.0
+"""After a piece could not be read: the disk, or a torrent on its way out."""
+NOT_GO = "not_go"
+"""No grant while the control plane wants the transfer to stop."""
+UNACKED_MANY = 250
+"""Half a report: small files come faster than syncs, so this many ask for one at once."""
+
+
+class Ears(Struct, frozen=True):
+    """Who hears what the pump has to say."""
+
+    happened: Callable[[Event | None], None]
+    """None: nothing to fold, but look again."""
+    refused: Callable[[Transfer, Refusal], None]
+    sync_due: Callable[[], None]
+
+
+class Pump:
+    def __init__(self, slots: int, engine: Engine, uploads: Uploads, ears: Ears) -> None:
+        self._slots = slots
+        self._engine = engine
+        self._uploads = uploads
+        self._ears = ears
+        self._turns: deque[TransferId] = deque()
+
+    def join(self, transfer: TransferId) -> None:
+        self._turns.append(transfer)
+
+    def leave(self, transfer: TransferId) -> None:
+        self._turns.remove(transfer)
+
+    def take(self, may: Callable[[TransferId], Transfer | None]) -> Iterator[tuple[Transfer, Task]]:
+        """What is to be uploaded now, as long as slots are free; `may` gives a transfer whose units may be put."""
+        idle = 0
+        while self._slots and idle < len(self._turns):
+            transfer = self._turns[0]
+            self._turns.rotate(-1)
+            held = may(transfer)
+            taken = held.book.take(BATCH_BYTES, BATCH_FILES) if held and held.book else []
+            if held is None or held.book is None or not taken:
+                idle += 1
+                continue
+            idle = 0
+            self._slots -= 1
+            yield held, Task(transfer, held.spec.epoch, held.book.layout, taken)
+
+    async def upload(self, held: Transfer, task: Task) -> None:
+        """Gives the slot back whatever happens, and what was not stored is ready again."""
+        with correlated(held.spec.correlation_id):
+            try:
+                await self._uploads.put(task, partial(self._stored, held))
+            except Refusal as refusal:
+                if refusal.code == NOT_GO:
+                    await asyncio.sleep(READ_AGAIN_S)  # stopped, most likely; the next sync says
+                else:
+                    self._ears.refused(held, refusal)
+            except GivenUp as failure:
+                self._ears.happened(Failed(task.transfer, Failure(failure.code, failure.detail)))
+            except (NotThere, TimeoutError) as failure:
+                log.warning("piece.unreadable", transfer=task.transfer, detail=str(failure))
+                await asyncio.sleep(READ_AGAIN_S)
+            finally:
+                self._slots += 1
+                for index in task.indices:
+                    if held.book:
+                        held.book.give_back(index)
+                self._ears.happened(None)
+
+    async def _stored(self, held: Transfer, put: Put) -> None:
+        book, transfer = held.book, held.spec.transfer
+        assert book is not None
+        if put.stored is None:
+            book.stored(put.index)
+            self._ears.happened(Counted(transfer, book.unready, book.unstored))
+            return
+        if held.is_replaced(put.stored.file, put.upload):
+            log.info("part.lost", transfer=transfer, file=put.stored.file)
+            return  # put into an upload that is gone; its unit is given back
+        if await held.note(put.index, put.upload, put.stored):
+            log.warning("upload.replaced", transfer=transfer, file=put.stored.file)
+            self._engine.ask(transfer, list(enumerate(book.priorities())))
+        PARTS.inc()
+        STORED_BYTES.inc(put.stored.size_bytes)
+        log.debug("part.stored", transfer=transfer, file=put.stored.file, size_bytes=put.stored.size_bytes)
+        if isinstance(put.stored, PartStored) and book.file_is_stored(put.stored.file):
+            log.info("file.stored", transfer=transfer, file=put.stored.file)
+        if len(held.unacked) == UNACKED_MANY:
+            self._ears.sync_due()
+        self._ears.happened(Counted(transfer, book.unready, book.unstored))

@@ -1,0 +1,77 @@
+"""The agent's folder: what an earlier life left is found or thrown away, and two agents never share one."""
+
+from pathlib import Path
+
+import pytest
+
+from agent.disk import AnotherAgent, Disk
+from agent.journal import Held, Journal
+from wire.ids import TransferId, new_id
+from wire.messages import Found
+
+
+def held(disk: Disk, epoch: int, journal_of: TransferId | None = None) -> TransferId:
+    """A transfer with some data, as a crash leaves it."""
+    transfer = TransferId(new_id())
+    journal = Journal(disk.journal(transfer))
+    journal.append([Held(journal_of or transfer, epoch)])
+    journal.close()
+    disk.data(transfer).mkdir()
+    (disk.data(transfer) / "0").write_bytes(b"x" * 100)
+    return transfer
+
+
+def trash(folder: Path) -> list[Path]:
+    return list((folder / "trash").iterdir())
+
+
+def test_a_new_life_finds_what_the_last_one_held(tmp_path: Path) -> None:
+    disk = Disk(tmp_path)
+    transfer = held(disk, 3)
+    disk.close()
+    again = Disk(tmp_path)
+    assert again.found() == [Found(transfer, 3)]
+    assert (again.data(transfer) / "0").exists()
+    again.close()
+
+
+def test_what_says_nothing_readable_is_thrown_away(tmp_path: Path) -> None:
+    disk = Disk(tmp_path)
+    held(disk, 1, journal_of=TransferId(new_id()))
+    torn = disk.journal(held(disk, 1))
+    torn.write_bytes(torn.read_bytes()[:-1])
+    (tmp_path / "transfers" / str(new_id())).mkdir()
+    (tmp_path / "transfers" / "no-id").mkdir()
+    (tmp_path / "transfers" / "file").write_bytes(b"")
+    assert disk.found() == []
+    assert list((tmp_path / "transfers").iterdir()) == []
+    assert len(trash(tmp_path)) == 5
+    disk.sweep()
+    assert trash(tmp_path) == []
+    disk.close()
+
+
+def test_what_is_dropped_is_out_of_sight_at_once_and_gone_after_a_sweep(tmp_path: Path) -> None:
+    disk = Disk(tmp_path)
+    kept, dropped = held(disk, 1), held(disk, 2)
+    disk.drop(dropped)
+    assert disk.found() == [Found(kept, 1)]
+    disk.sweep()
+    assert trash(tmp_path) == []
+    disk.drop(dropped)  # again: nothing to complain of
+    disk.close()
+
+
+def test_a_second_agent_is_kept_out_until_the_first_has_gone(tmp_path: Path) -> None:
+    first = Disk(tmp_path)
+    with pytest.raises(AnotherAgent):
+        Disk(tmp_path)
+    first.close()
+    Disk(tmp_path).close()
+
+
+def test_there_is_no_room_for_more_than_the_disk_has(tmp_path: Path) -> None:
+    disk = Disk(tmp_path)
+    assert disk.room_for(1)
+    assert not disk.room_for(2**60)
+    disk.close()
