@@ -74,7 +74,7 @@ async def raw_info(plane: Plane, agent: AgentId, transfer_id: UUID, epoch: int) 
 
 async def keep(tx: Tx, torrent_id: UUID, info: Info, raw: bytes) -> None:
     """Once: the torrent is locked, and what is known of it stays as it is."""
-    torrent = (await tx.scalars(select(Torrent).where(Torrent.id == torrent_id).with_for_update())).one()
+    torrent = (await tx.scalars(select(Torrent).where(Torrent.id == torrent_id).with_for_update(key_share=True))).one()
     if torrent.metadata_known:
         return
     await _link_hashes(tx, torrent, info.hashes)
@@ -111,7 +111,7 @@ async def _link_hashes(tx: Tx, torrent: Torrent, hashes: InfoHashes) -> None:
     other = await tx.scalar(
         select(Torrent)
         .where(Torrent.scope_id == torrent.scope_id, Torrent.alias_of.is_(None), Torrent.id != torrent.id, same)
-        .with_for_update()
+        .with_for_update(key_share=True)
     )
     if other is not None:
         older, younger = sorted((torrent, other), key=lambda row: row.id)

@@ -75,7 +75,7 @@ async def sync(plane: Plane, agent_id: AgentId, said: Sync, now: dt.datetime) ->
 
 
 async def _write(tx: Tx, settings: Settings, agent_id: AgentId, said: Sync, now: dt.datetime) -> Outcome:
-    agent = await tx.scalar(select(Agent).where(Agent.id == agent_id).with_for_update())
+    agent = await tx.scalar(select(Agent).where(Agent.id == agent_id).with_for_update(key_share=True))
     if agent is None or agent.state is AgentState.RETIRED:
         raise NotSignedIn("This agent was retired.", code="agent_retired")
     lease = dt.timedelta(seconds=settings.wait(settings.lease_s))
@@ -122,7 +122,7 @@ async def _answer_found(
         return
     epochs = {UUID(bytes=found.transfer.bytes): found.epoch for found in said.found}
     query = select(Transfer).where(Transfer.id.in_(epochs)).order_by(Transfer.id)
-    rows = await tx.scalars(query.with_for_update().execution_options(populate_existing=True))
+    rows = await tx.scalars(query.with_for_update(key_share=True).execution_options(populate_existing=True))
     known = {transfer.id: transfer for transfer in rows}
     for transfer_id, epoch in epochs.items():
         transfer = known.get(transfer_id)
@@ -196,7 +196,7 @@ async def _current(tx: Tx, agent: Agent, reports: Iterable[Report]) -> dict[UUID
             Transfer.state.in_(ON_AGENT),
         )
         .order_by(Transfer.id)
-        .with_for_update(of=Transfer)
+        .with_for_update(key_share=True, of=Transfer)
         .execution_options(populate_existing=True)
     )
     return {transfer.id: transfer for transfer in await tx.scalars(query)}

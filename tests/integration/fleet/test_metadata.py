@@ -1,5 +1,6 @@
 """Metadata from peers: checked against what was asked for, kept once, judged before anything is downloaded."""
 
+import asyncio
 import hashlib
 import secrets
 
@@ -16,10 +17,13 @@ from wire.bencode import Encodable, encode
 from wire.clock import utcnow
 from wire.ids import OrgId, new_id
 from wire.messages import MetadataVerdict
+from wire.metainfo import parse_info
 from wire.states import JobState, Phase, TransferState
 from wire.units import MIB
 
 PIECE = 16_384
+SYNC_S = 5.0
+"""Far more than a sync takes; a deadlock is noticed only at the end of the other transaction here."""
 
 
 def info_of(*sizes: int) -> bytes:
@@ -64,6 +68,18 @@ async def test_it_is_kept_once_and_judged_go(plane: Plane) -> None:
     (verdict,) = (await agent.sync(agent.report(wanted.transfer, phase=Phase.RUNNING))).verdicts
     assert verdict.go
     assert (await read_job(plane, wanted.job)).state is JobState.DOWNLOADING
+
+
+async def test_an_agent_is_heard_while_its_metadata_is_written_down(plane: Plane) -> None:
+    """Thousands of files take a second; its sync in between once came to a deadlock over the torrent's row."""
+    raw = info_of(10)
+    wanted, agent = await magnet(plane, raw)
+    async with plane.working() as writing:
+        await metadata.keep(writing, wanted.torrent, parse_info(raw), raw)
+        async with asyncio.timeout(SYNC_S):
+            await agent.sync(agent.report(wanted.transfer, phase=Phase.FETCHING_METADATA, done=True))
+            await agent.sync(agent.report(wanted.transfer, phase=Phase.HELD, done=True))
+    assert (await read_transfer(plane, wanted.transfer)).state is TransferState.HELD
 
 
 async def test_another_torrents_info_is_refused(plane: Plane) -> None:
