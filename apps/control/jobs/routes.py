@@ -50,7 +50,7 @@ async def add(
 ) -> Response[JobView]:
     now, key = utcnow(), request.headers.get("Idempotency-Key")
     tell_rate(request, (await throttling.hit(throttle.ADD_JOB, str(who.org), now=now)).headers)
-    sent = await torrents_sent.read(request)
+    sent = await torrents_sent.read(request, who.org)
     async with plane.asking(who.asker) as tx:
         if key is not None and (earlier := await answers.kept(tx, who.name, who.org, key, sent.digest, now)):
             return Response(
