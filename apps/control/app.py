@@ -36,7 +36,6 @@ PRIVATE = [
     *delivery_routes.ROUTES,
     *operator_routes.ROUTES,
     *stream.ROUTES,
-    *operator_routes.ROUTES,
 ]
 
 

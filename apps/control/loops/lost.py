@@ -28,7 +28,9 @@ async def step(plane: Plane, now: datetime) -> bool:
         if await _could_not_hear(tx, lease):
             return False
         silent = Agent.state.in_(HEARD) & or_(Agent.seen_at.is_(None), Agent.seen_at < now - lease)
-        rows = await tx.scalars(select(Agent).where(silent).order_by(Agent.id).with_for_update(key_share=True, skip_locked=True))
+        rows = await tx.scalars(
+            select(Agent).where(silent).order_by(Agent.id).with_for_update(key_share=True, skip_locked=True)
+        )
         released = 0
         for agent in rows.all():
             agent.move(AgentState.LOST)
