@@ -1,7 +1,5 @@
 """An agent with a good certificate and bad intentions: refused with a code, and nothing of others' moves."""
 
-import asyncio
-import datetime as dt
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -19,11 +17,9 @@ from tests.support.fleet import (
     FakeAgent,
     Wanted,
     add_agent,
-    add_transfer,
     claimed,
     content,
     count_parts,
-    new_pool,
     read_job,
     read_object,
     read_objects,
