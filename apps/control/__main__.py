@@ -13,11 +13,11 @@ import uvloop
 from control import migrate
 from control import work as loops
 from control.accounts.bootstrap import Bootstrap, bootstrap
-from control.app import VERSION
 from control.config import Settings
 from control.db import Database
 from control.errors import Refusal
 from control.fleet import listener
+from control.openapi import VERSION
 from control.plane import open_plane
 from control.serve import CannotListen, bound, public
 from telemetry import logs, metrics

@@ -7,13 +7,10 @@ from litestar import Litestar, Router, get
 from litestar.di import Provide
 from litestar.exceptions import NotFoundException
 from litestar.handlers import HTTPRouteHandler
-from litestar.openapi import OpenAPIConfig
-from litestar.openapi.plugins import JsonRenderPlugin
-from litestar.openapi.spec import Components, SecurityScheme
 from litestar.response import File
 from litestar.types import ASGIApp
 
-from control import auth, health, http, stream
+from control import auth, health, http, openapi, stream
 from control.accounts import routes as accounts_routes
 from control.accounts.throttle import Throttle
 from control.delivery import routes as delivery_routes
@@ -23,7 +20,6 @@ from control.plane import Plane
 from control.stream import Hub
 from control.torrents import routes as torrents_routes
 
-VERSION = "0.1.0"
 WEB_DIR = Path(__file__).parents[1] / "web"
 """In a checkout; elsewhere `web_dir` says."""
 FRESH = {"Cache-Control": "no-cache"}
@@ -36,7 +32,6 @@ PRIVATE = [
     *delivery_routes.ROUTES,
     *operator_routes.ROUTES,
     *stream.ROUTES,
-    *operator_routes.ROUTES,
 ]
 
 
@@ -55,26 +50,11 @@ def create_app(plane: Plane, hub: Hub) -> ASGIApp:
         before_request=http.check_body,
         request_max_body_size=http.JSON_BYTES_MAX,
         lifespan=[lambda _: hub.running()],
-        openapi_config=_openapi(),
+        openapi_config=openapi.config(),
         logging_config=None,
     )
+    openapi.complete(app.openapi_schema)
     return http.Door(app, https=plane.settings.secure_cookies)
-
-
-def _openapi() -> OpenAPIConfig:
-    return OpenAPIConfig(
-        title="Seedlift",
-        version=VERSION,
-        description="Torrents into S3-compatible storage, as they arrive.",
-        path="/api/schema",
-        render_plugins=[JsonRenderPlugin(path="/")],
-        components=Components(
-            security_schemes={
-                "bearer": SecurityScheme(type="http", scheme="bearer", description="An API key, or a token from one."),
-            }
-        ),
-        security=[{"bearer": []}],
-    )
 
 
 def _pages(web: Path) -> list[HTTPRouteHandler]:

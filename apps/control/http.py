@@ -54,6 +54,7 @@ HEADERS = {
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
 HSTS = "max-age=31536000"
+END: Message = {"type": "http.response.body", "body": b"", "more_body": False}
 
 _SANE_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 _SECONDS = Histogram("control_http_seconds", "How long answers took.", ["method", "route"], buckets=FAST_S)
@@ -124,21 +125,34 @@ class Door:
         request_id = given if _SANE_ID.fullmatch(given) else new_correlation_id()
         scope.setdefault("state", {})["request_id"] = request_id
         scope["path"] = scope["path"].replace("\0", "\ufffd")  # no file system takes it: there is nothing there
-        status = 0
+        method, status = scope["method"], 0
+        if method == "HEAD":
+            scope = scope.copy()  # the server goes by its own
+            scope["method"] = "GET"
+
+        async def hear() -> Any:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                scope["state"]["gone"] = True
+            return message
 
         async def answer(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
                 self._dress(MutableScopeHeaders(message), scope, request_id)
-            await send(message)
+                await send(message)
+                if method == "HEAD":
+                    await send(END)
+            elif method != "HEAD":
+                await send(message)
 
         began = time.perf_counter()
         with correlated(request_id):
             try:
-                await self._app(scope, receive, answer)
+                await self._app(scope, hear, answer)
             finally:
-                _note(scope, status, time.perf_counter() - began)
+                _note(method, scope, status, time.perf_counter() - began)
 
     def _dress(self, headers: MutableScopeHeaders, scope: Scope, request_id: str) -> None:
         headers[HTTP_HEADER] = request_id
@@ -150,9 +164,9 @@ class Door:
             headers.setdefault("Cache-Control", "no-store")
 
 
-def _note(scope: HTTPScope, status: int, took_s: float) -> None:
+def _note(method: str, scope: HTTPScope, status: int, took_s: float) -> None:
     route = scope.get("path_template") or ("-" if status == HTTPStatus.NOT_FOUND else "/")
-    method = scope["method"] if scope["method"] in _METHODS else "-"
+    method = method if method in _METHODS else "-"
     _SECONDS.labels(method, route).observe(took_s)
     _ANSWERS.labels(method, route, str(status)).inc()
     if route.startswith("/api/") or status >= HTTPStatus.BAD_REQUEST:
@@ -198,7 +212,11 @@ async def body_within(request: Asked, limit: int) -> bytes:
 async def form(request: Asked) -> dict[str, bytes]:
     """The parts of a multipart form, files and texts alike."""
     parts: dict[str, bytes] = {}
-    for name, value in (await request.form()).multi_items():
+    try:
+        items = (await request.form()).multi_items()
+    except (UnicodeDecodeError, LookupError):
+        raise BadInput("A text in the form is not in the encoding that it names; files need a filename.") from None
+    for name, value in items:
         if name in parts:
             raise BadInput(f"The form has {name[:100]!r} twice.")
         parts[name] = await value.read() if isinstance(value, UploadFile) else str(value).encode("utf-8", "replace")
@@ -206,8 +224,6 @@ async def form(request: Asked) -> dict[str, bytes]:
 
 
 def from_json(body: bytes, kind: type[T]) -> T:
-    if len(body) > JSON_BYTES_MAX:
-        raise TooLarge(f"JSON bodies have at most {JSON_BYTES_MAX:,} bytes.")
     _no_nul(body)
     try:
         return msgspec.json.decode(body, type=kind)
@@ -227,7 +243,7 @@ def refuse(request: Asked, failure: Exception) -> Response[Problem]:
     if isinstance(failure, Refusal):
         return _problem(request, failure)
     if isinstance(failure, HTTPException):
-        return _problem(request, *_from_litestar(failure), headers=failure.headers)
+        return _problem(request, *_from_litestar(request, failure), headers=failure.headers)
     if db.is_away(failure):
         log.warning("http.database_away", reason=repr(failure))
         return _problem(
@@ -239,7 +255,7 @@ def refuse(request: Asked, failure: Exception) -> Response[Problem]:
     return _problem(request, broken)
 
 
-def _from_litestar(failure: HTTPException) -> tuple[Refusal, list[FieldError]]:
+def _from_litestar(request: Asked, failure: HTTPException) -> tuple[Refusal, list[FieldError]]:
     if isinstance(failure, ValidationException):
         extra = failure.extra if isinstance(failure.extra, list) else []
         errors = [FieldError(str(e.get("key", "")), str(e.get("message", ""))) for e in extra if isinstance(e, dict)]
@@ -248,6 +264,8 @@ def _from_litestar(failure: HTTPException) -> tuple[Refusal, list[FieldError]]:
     refusal = Refusal(failure.detail, code=HTTPStatus(failure.status_code).name.lower())
     refusal.status = failure.status_code
     match failure.status_code:
+        case 500 if request.scope["state"].get("gone"):
+            return BadInput("The body ended before it was whole.", code="body_cut"), []  # nobody will read it
         case 404:
             refusal.detail = "There is nothing here."
         case 413:

@@ -6,12 +6,28 @@ Inside the control plane, over the bus: `JobEvent` (durable) and `Progress` (new
 """
 
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Literal, TypeAlias
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from wire.ids import AgentId, BootId, ClaimId, JobId, TransferId
 from wire.states import Intent, JobState, Phase
+
+PARTS_PER_REPORT = 500
+"""Bounds one sync body; the rest goes with the next one, at once."""
+WANTS_MAX = 256
+"""Grants asked for at once."""
+HELD_MAX = 10_000
+"""Transfers of one agent. Far more than any runs, and their ids still fit one statement."""
+
+# What an agent may send at all; whatever is outside is refused where it is read, before anybody reckons with it.
+Count: TypeAlias = Annotated[int, Meta(ge=0, le=2**31 - 1)]
+Bytes: TypeAlias = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+Figure: TypeAlias = Annotated[int, Meta(ge=-(2**53), le=2**53)]
+"""Only shown."""
+Crc32: TypeAlias = Annotated[int, Meta(ge=0, le=2**32 - 1)]
+Mark: TypeAlias = Annotated[str, Meta(max_length=256)]
+"""An ETag or a key, as the store words it."""
 
 
 class Enrol(Struct, frozen=True, forbid_unknown_fields=True):
@@ -58,22 +74,22 @@ class Claim(Struct, frozen=True, forbid_unknown_fields=True):
 class PartStored(Struct, frozen=True, array_like=True):
     """One part of a multipart upload that the store has acknowledged."""
 
-    file: int
-    part: int
+    file: Count
+    part: Count
     """1-based, as S3 counts."""
-    size_bytes: int
-    crc32: int
-    etag: str
+    size_bytes: Bytes
+    crc32: Crc32
+    etag: Mark
 
 
 class FileStored(Struct, frozen=True, array_like=True):
     """A small file that the store has acknowledged as one object."""
 
-    file: int
-    size_bytes: int
-    crc32: int
-    etag: str
-    key: str
+    file: Count
+    size_bytes: Bytes
+    crc32: Crc32
+    etag: Mark
+    key: Mark
 
 
 class Spec(Struct, frozen=True):
@@ -116,15 +132,15 @@ ClaimAnswer = Claimed | Refused
 
 
 class Rates(Struct, frozen=True):
-    down_bytes: int = 0
+    down_bytes: Figure = 0
     """Wanted bytes that are verified, over all epochs."""
-    stored_bytes: int = 0
-    total_bytes: int = 0
-    down_rate: int = 0
-    up_rate: int = 0
-    store_rate: int = 0
-    peers: int = 0
-    seeds: int = 0
+    stored_bytes: Figure = 0
+    total_bytes: Figure = 0
+    down_rate: Figure = 0
+    up_rate: Figure = 0
+    store_rate: Figure = 0
+    peers: Figure = 0
+    seeds: Figure = 0
 
 
 class Failure(Struct, frozen=True):
@@ -137,14 +153,14 @@ class Report(Struct, frozen=True, forbid_unknown_fields=True):
     """What one transfer is, on an agent."""
 
     transfer: TransferId
-    epoch: int
-    rev: int
+    epoch: Count
+    rev: Count
     """Counts up with every report of this epoch; an older one is refused in the WHERE clause."""
     phase: Phase
     rates: Rates
-    parts: list[PartStored] = []
-    """Stored and not yet acknowledged, at most PARTS_PER_REPORT."""
-    files: list[FileStored] = []
+    parts: Annotated[list[PartStored], Meta(max_length=PARTS_PER_REPORT)] = []
+    """Stored and not yet acknowledged."""
+    files: Annotated[list[FileStored], Meta(max_length=PARTS_PER_REPORT)] = []
     done: bool = False
     """Every wanted byte is in the store and in this or an earlier report."""
     failure: Failure | None = None
@@ -152,29 +168,25 @@ class Report(Struct, frozen=True, forbid_unknown_fields=True):
     """The agent lets go: give it to another."""
 
 
-PARTS_PER_REPORT = 500
-"""Bounds one sync body; the rest goes with the next one, at once."""
-
-
 class Found(Struct, frozen=True, forbid_unknown_fields=True):
     """A transfer that an agent found on its disk when it started."""
 
     transfer: TransferId
-    epoch: int
+    epoch: Count
 
 
 class Sync(Struct, frozen=True, forbid_unknown_fields=True):
     """`POST /fleet/sync`: the whole of what an agent is."""
 
     boot: BootId
-    rev: int
+    rev: Count
     version: str
     slots: int
-    held: list[Found]
+    held: Annotated[list[Found], Meta(max_length=HELD_MAX)]
     """Everything it works on; what the control plane thinks it holds and is missing here is given away."""
-    found: list[Found] = []
+    found: Annotated[list[Found], Meta(max_length=HELD_MAX)] = []
     """Only in the first sync of a boot."""
-    reports: list[Report] = []
+    reports: Annotated[list[Report], Meta(max_length=HELD_MAX)] = []
     leaving: bool = False
     """SIGTERM: the last sync of this boot."""
 
@@ -200,22 +212,18 @@ class Synced(Struct, frozen=True):
 class Want(Struct, frozen=True, forbid_unknown_fields=True, array_like=True):
     """A part (or, with part 0, a whole small file) that is ready to be put."""
 
-    file: int
-    part: int
-    size_bytes: int
-    crc32: int
+    file: Count
+    part: Count
+    size_bytes: Bytes
+    crc32: Crc32
 
 
 class WantGrants(Struct, frozen=True, forbid_unknown_fields=True):
     """`POST /fleet/grants`."""
 
     transfer: TransferId
-    epoch: int
-    wants: list[Want]
-
-
-WANTS_MAX = 256
-"""Grants asked for at once."""
+    epoch: Count
+    wants: Annotated[list[Want], Meta(max_length=WANTS_MAX)]
 
 
 class Grant(Struct, frozen=True):

@@ -1,12 +1,12 @@
 """The fleet listener's routes. All but the first are for agents with a certificate, and an agent is who that names."""
 
 import datetime as dt
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
 from litestar import Request, Response, get, post, put
 from litestar.di import NamedDependency
-from litestar.params import FromPath, FromQuery, JSONBody
+from litestar.params import FromPath, JSONBody, QueryParameter
 from msgspec import Struct
 
 from bus.accounts import AGENT_JWT_S, agent_jwt
@@ -42,6 +42,7 @@ SYNC_BYTES_MAX = 16 * MIB
 INFO_BODY_MAX = metadata.INFO_BYTES_MAX
 
 Asked = Request[Any, Any, Any]
+Epoch = Annotated[int, QueryParameter(ge=0, le=2**31 - 1)]
 
 
 class Caller(Struct, frozen=True):
@@ -103,7 +104,7 @@ async def want_grants(
 
 @get("/fleet/transfers/{transfer:uuid}/info")
 async def read_info(
-    plane: NamedDependency[Plane], agent: NamedDependency[Caller], transfer: FromPath[UUID], epoch: FromQuery[int]
+    plane: NamedDependency[Plane], agent: NamedDependency[Caller], transfer: FromPath[UUID], epoch: Epoch
 ) -> Response[bytes]:
     raw = await metadata.raw_info(plane, agent.id, transfer, epoch)
     return Response(raw, media_type="application/octet-stream")
@@ -115,7 +116,7 @@ async def give_info(
     plane: NamedDependency[Plane],
     agent: NamedDependency[Caller],
     transfer: FromPath[UUID],
-    epoch: FromQuery[int],
+    epoch: Epoch,
 ) -> MetadataVerdict:
     return await metadata.give(plane, agent.id, transfer, epoch, await request.body(), utcnow())
 

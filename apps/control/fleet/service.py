@@ -132,7 +132,7 @@ async def listed(tx: Tx) -> list[AgentRow]:
 async def retire(plane: Plane, agent_id: UUID, reason: str | None, actor: Actor, now: dt.datetime) -> AgentRow:
     """For good: its certificate and its credentials are void, its transfers go to others. Safe to repeat."""
     async with plane.working() as tx:
-        agent = await tx.scalar(select(Agent).where(Agent.id == agent_id).with_for_update())
+        agent = await tx.scalar(select(Agent).where(Agent.id == agent_id).with_for_update(key_share=True))
         if agent is None:
             raise NotFound("There is no such agent.")
         if agent.state is not AgentState.RETIRED:

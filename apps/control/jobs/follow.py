@@ -17,7 +17,7 @@ async def jobs_of(tx: Tx, transfer: Transfer, *, now: dt.datetime, who: str, why
     """Every job that holds the transfer takes its state from it, with an event row and an outbox row each. A job that
     was cancelled or has expired stays so, whatever another makes of its transfer."""
     over = (JobState.CANCELLED, JobState.EXPIRED)
-    holders = select(Job).where(Job.transfer_id == transfer.id, Job.state.not_in(over)).with_for_update()
+    holders = select(Job).where(Job.transfer_id == transfer.id, Job.state.not_in(over)).with_for_update(key_share=True)
     for job in (await tx.scalars(holders)).all():
         one(tx, job, transfer, now=now, who=who, why=why)
 

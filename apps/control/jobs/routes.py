@@ -6,6 +6,7 @@ from uuid import UUID
 import msgspec
 from litestar import Response, delete, get, post
 from litestar.di import NamedDependency
+from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath, FromQuery, QueryParameter
 
 from control import cursor as cursors
@@ -41,6 +42,7 @@ FilesLimit = Annotated[int, QueryParameter(ge=1, le=FILES_PAGE_MAX, description=
     request_max_body_size=http.TORRENT_BYTES_MAX,
     opt={"reads_own_body": True},
     operation_class=http.TorrentOperation,
+    responses={200: ResponseSpec(JobView, description="Asked for already: that job.", generate_examples=False)},
 )
 async def add(
     request: Asked,
@@ -50,12 +52,11 @@ async def add(
 ) -> Response[JobView]:
     now, key = utcnow(), request.headers.get("Idempotency-Key")
     tell_rate(request, (await throttling.hit(throttle.ADD_JOB, str(who.org), now=now)).headers)
-    sent = await torrents_sent.read(request)
+    sent = await torrents_sent.read(request, who.org)
     async with plane.asking(who.asker) as tx:
         if key is not None and (earlier := await answers.kept(tx, who.name, who.org, key, sent.digest, now)):
-            return Response(
-                msgspec.json.decode(earlier.answer, type=JobView), status_code=earlier.status, headers=REPLAYED
-            )
+            said = msgspec.json.decode(earlier.answer, type=JobView)
+            return Response(said, status_code=earlier.status, headers=REPLAYED | _location(said))
         added = await jobs.add(
             tx, who.org, who.person, sent, plane.settings, actor_of(request, who), request_id(request), now
         )
@@ -64,7 +65,11 @@ async def add(
             await answers.keep(tx, who.name, key, status, msgspec.json.encode(answer))
     if added.created:
         await plane.nudge("dispatch")
-    return Response(answer, status_code=status, headers={"Location": f"/api/v1/jobs/{answer.id}"})
+    return Response(answer, status_code=status, headers=_location(answer))
+
+
+def _location(job: JobView) -> dict[str, str]:
+    return {"Location": f"/api/v1/jobs/{job.id}"}
 
 
 @get("/jobs", summary="The organisation's jobs, newest first", tags=TAG)

@@ -82,6 +82,7 @@ async def add(
         torrent = await torrents.proven(tx, org, sent.torrent.info, sent.torrent.raw_info, now)
     else:
         torrent = await torrents.claimed(tx, org, sent.hashes, now)
+    torrents.check_streamable(torrent)
     if (active := await _active(tx, org, torrent)) is not None:
         return Added(active, created=False)
     transfer = await _last_transfer(tx, torrent)
@@ -124,8 +125,8 @@ async def _take_up(tx: Tx, transfer: Transfer, torrent: Torrent, actor: Actor, n
         return
     transfer.tries, transfer.not_before, transfer.ended_at = 0, None, None
     transfer.failure_code = transfer.failure_detail = None
-    failed = select(Job).where(Job.transfer_id == transfer.id, Job.state == JobState.FAILED).with_for_update()
-    for job in await tx.scalars(failed):
+    failed = select(Job).where(Job.transfer_id == transfer.id, Job.state == JobState.FAILED)
+    for job in await tx.scalars(failed.with_for_update(key_share=True)):
         job.intent = Intent.STOP  # else it would wake up beside the new one
     await moves.move(tx, transfer, TransferState.WAITING, now=now, who=actor.name, why=ASKED_AGAIN)
 
@@ -311,7 +312,7 @@ async def _locked(tx: Tx, org: OrgId, job_id: UUID) -> Whole:
     job = await tx.scalar(
         select(Job)
         .where(Job.id == job_id, Job.removed_at.is_(None))
-        .with_for_update()
+        .with_for_update(key_share=True)
         .execution_options(populate_existing=True)
     )
     if transfer is None or job is None:

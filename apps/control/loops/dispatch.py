@@ -50,7 +50,9 @@ async def _settle(tx: Tx, plane: Plane, now: datetime) -> None:
     unwanted = select(Transfer).where(
         Transfer.state.in_((TransferState.WAITING, TransferState.OFFERED)), Transfer.intent != Intent.RUN
     )
-    for transfer in (await tx.scalars(unwanted.order_by(Transfer.id).with_for_update(skip_locked=True))).all():
+    for transfer in (
+        await tx.scalars(unwanted.order_by(Transfer.id).with_for_update(key_share=True, skip_locked=True))
+    ).all():
         await moves.move(tx, transfer, TransferState.STOPPED, now=now, who=WHO, why="not_wanted")
 
 
@@ -82,7 +84,9 @@ async def _offer_again(tx: Tx, plane: Plane, pool: str, now: datetime) -> None:
         Transfer.state == TransferState.OFFERED,
         or_(Transfer.offered_at.is_(None), Transfer.offered_at < before),
     )
-    for transfer in (await tx.scalars(old.order_by(Transfer.id).with_for_update(skip_locked=True))).all():
+    for transfer in (
+        await tx.scalars(old.order_by(Transfer.id).with_for_update(key_share=True, skip_locked=True))
+    ).all():
         _offer(tx, transfer, "again", now)
 
 
@@ -96,7 +100,9 @@ async def _offer_new(tx: Tx, pool: str, room: int, now: datetime) -> None:
     allowed = {each.scope: limits(OrgId(each.scope)).active for each in waiting}
     for chosen in fair(waiting, active, allowed, room):
         one = select(Transfer).where(Transfer.id == chosen.transfer, Transfer.state == TransferState.WAITING)
-        transfer = await tx.scalar(one.with_for_update(skip_locked=True).execution_options(populate_existing=True))
+        transfer = await tx.scalar(
+            one.with_for_update(key_share=True, skip_locked=True).execution_options(populate_existing=True)
+        )
         if transfer is None:
             continue
         await moves.move(tx, transfer, TransferState.OFFERED, now=now, who=WHO, why="admitted")

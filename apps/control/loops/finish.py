@@ -4,6 +4,8 @@ is what the store has acknowledged.
     all parts of a file ──► complete its upload ──┬── done ──► right size? ──► stored
                                                   ├── no such upload ──► is the object there, whole? ──► stored
                                                   └── a part is missing or another ──► forget it, try again
+    an agent says that an upload is gone ──► is it? ──► forget it and its parts
+    small files, which agents put by themselves ──► are they there, whole? ──► if not, forget them
     all files stored ──► transfer stored ──► its jobs completed
 """
 
@@ -13,12 +15,12 @@ from uuid import UUID
 
 from msgspec import Struct
 from prometheus_client import Counter
-from sqlalchemy import Numeric, Select, cast, delete, exists, func, select, update
+from sqlalchemy import ColumnElement, Numeric, Select, cast, delete, exists, func, select, update
 
 from control.db import Tx
 from control.plane import Plane
 from control.storage.errors import InvalidPart, NoSuchUpload
-from control.storage.keys import object_key
+from control.storage.keys import object_key, prefix
 from control.torrents.model import File
 from control.transfers import moves, release
 from control.transfers.model import Object, Part, Transfer, locked
@@ -33,9 +35,13 @@ log = logs.get(__name__)
 WHO = "loop:finish"
 AT_ONCE = 64
 """Files of one step; more come in the next."""
+FORGOTTEN_AT_ONCE = 10_000
+"""Names in one statement: PostgreSQL takes 32,767 parameters."""
 ABREAST = 8
 """Calls to the store at once."""
 TRANSFERS_AT_ONCE = 32
+UPLOAD_GONE = "upload_gone"
+"""What agents say when the store knows nothing of an upload; asked about while the transfer waits for its next try."""
 
 MISSING = Failure(code="parts_missing", detail="The store does not have all that was said to be stored.")
 
@@ -84,6 +90,7 @@ async def step(plane: Plane, now: dt.datetime) -> bool:
     outcomes = await _complete_all(plane, uploads)
     for outcome in outcomes:
         await _write(plane, outcome, now)
+    await _look_for_gone(plane, now)
     async with plane.working() as tx:
         candidates = list(await tx.scalars(_said_to_be_done()))
     for transfer_id in candidates:
@@ -93,13 +100,17 @@ async def step(plane: Plane, now: dt.datetime) -> bool:
 
 async def _full_uploads(tx: Tx) -> list[Upload]:
     """Of transfers that are not over, whether they are on an agent or not: the end of a job has less to do then."""
+    return await _uploads(tx, _FULL & Transfer.state.not_in(TRANSFER_ENDED), AT_ONCE)
+
+
+async def _uploads(tx: Tx, which: ColumnElement[bool], limit: int | None = None) -> list[Upload]:
     columns = (Object.transfer_id, Object.file, Object.key, Object.upload_id, Object.size_bytes)
     rows = await tx.execute(
         select(*columns)
         .join(Transfer, Transfer.id == Object.transfer_id)
-        .where(_FULL, Transfer.state.not_in(TRANSFER_ENDED))
+        .where(which, Object.upload_id.is_not(None))
         .order_by(Object.opened_at)
-        .limit(AT_ONCE)
+        .limit(limit)
     )
     return [Upload(transfer, file, key, upload or "", size) for transfer, file, key, upload, size in rows.all()]
 
@@ -180,6 +191,20 @@ async def _forget_missing(tx: Tx, upload: Upload, there: dict[int, str]) -> None
             await tx.delete(part)
 
 
+async def _look_for_gone(plane: Plane, now: dt.datetime) -> None:
+    """The next epoch would go on with the same upload, and fail in the same way."""
+    waiting = (Transfer.state == TransferState.WAITING) & (Transfer.failure_code == UPLOAD_GONE)
+    async with plane.working() as tx:
+        doubted = list(await tx.scalars(select(Transfer.id).where(waiting).limit(TRANSFERS_AT_ONCE)))
+        uploads = await _uploads(tx, Object.transfer_id.in_(doubted) & Object.stored_at.is_(None)) if doubted else []
+    for upload in uploads:
+        if (outcome := await _broken(plane, upload)).parts is None:
+            await _write(plane, outcome, now)
+    if doubted:
+        async with plane.working() as tx:
+            await tx.execute(update(Transfer).where(Transfer.id.in_(doubted), waiting).values(failure_code=None))
+
+
 def _said_to_be_done() -> Select[UUID]:
     """Agents say so; or all was stored when the last one died, and nobody was left to say it."""
     left = exists().where(
@@ -201,6 +226,7 @@ def _said_to_be_done() -> Select[UUID]:
 
 async def _conclude(plane: Plane, transfer_id: UUID, now: dt.datetime) -> None:
     await _store_empty_files(plane, transfer_id, now)
+    await _look_for_small(plane, transfer_id)
     async with plane.working() as tx:
         transfer = await locked(tx, transfer_id)
         if transfer is None or not transfer.go or TransferState.STORED not in TRANSFER_MOVES[transfer.state]:
@@ -218,6 +244,27 @@ async def _conclude(plane: Plane, transfer_id: UUID, now: dt.datetime) -> None:
         agent = transfer.agent_id
     if agent is not None:
         await plane.nudge_agent(agent)
+
+
+async def _look_for_small(plane: Plane, transfer_id: UUID) -> None:
+    """Of these nobody but an agent has said that they are there: seen before the end, in one listing. What is missing
+    or has another size is forgotten, and put again."""
+    async with plane.db.working() as tx:
+        transfer = await tx.get(Transfer, transfer_id)
+        if transfer is None or (await _missing(tx, transfer))[0]:
+            return
+        small = (Object.transfer_id == transfer_id) & Object.upload_id.is_(None)
+        said = dict((await tx.execute(select(Object.key, Object.size_bytes).where(small))).all())
+    if not said:
+        return
+    there = await plane.store.sizes(prefix(transfer.scope_id, transfer.torrent_id))
+    lost = [key for key, size in said.items() if there.get(key) != size]
+    if lost:
+        log.warning("transfer.files_missing", transfer=str(transfer_id), count=len(lost))
+        async with plane.working() as tx:
+            for first in range(0, len(lost), FORGOTTEN_AT_ONCE):
+                some = Object.key.in_(lost[first : first + FORGOTTEN_AT_ONCE])
+                await tx.execute(delete(Object).where(small, some))
 
 
 async def _store_empty_files(plane: Plane, transfer_id: UUID, now: dt.datetime) -> None:

@@ -28,7 +28,9 @@ async def step(plane: Plane, now: datetime) -> bool:
         if await _could_not_hear(tx, lease):
             return False
         silent = Agent.state.in_(HEARD) & or_(Agent.seen_at.is_(None), Agent.seen_at < now - lease)
-        rows = await tx.scalars(select(Agent).where(silent).order_by(Agent.id).with_for_update(skip_locked=True))
+        rows = await tx.scalars(
+            select(Agent).where(silent).order_by(Agent.id).with_for_update(key_share=True, skip_locked=True)
+        )
         released = 0
         for agent in rows.all():
             agent.move(AgentState.LOST)
@@ -57,5 +59,5 @@ async def _give_away(tx: Tx, plane: Plane, agent: Agent, now: datetime) -> int:
 async def _sweep(tx: Tx, plane: Plane, now: datetime) -> int:
     """What somebody who is gone still holds by whatever accident."""
     gone = select(Agent).join(Transfer, Transfer.agent_id == Agent.id).where(Agent.state.in_(GONE)).order_by(Agent.id)
-    agents = (await tx.scalars(gone.with_for_update(skip_locked=True, of=Agent))).unique().all()
+    agents = (await tx.scalars(gone.with_for_update(key_share=True, skip_locked=True, of=Agent))).unique().all()
     return sum([await _give_away(tx, plane, agent, now) for agent in agents])

@@ -94,7 +94,7 @@ async def _let_go(plane: Plane, transfer_id: UUID, now: datetime) -> None:
     async with plane.working() as tx:
         # Locks in everybody's order: torrent, transfer. Who asks for the torrent anew waits, and finds it gone.
         torrent_id = await tx.scalar(select(Transfer.torrent_id).where(Transfer.id == transfer_id))
-        torrent = await tx.scalar(select(Torrent).where(Torrent.id == torrent_id).with_for_update())
+        torrent = await tx.scalar(select(Torrent).where(Torrent.id == torrent_id).with_for_update(key_share=True))
         transfer = await locked(tx, transfer_id)
         still = await tx.scalar(_unwanted().where(Transfer.id == transfer_id))
         if torrent is None or transfer is None or still is None:

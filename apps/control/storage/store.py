@@ -168,13 +168,16 @@ class Store:
         return Head(int(answer.headers["content-length"]), answer.headers.get("etag", "").strip('"'))
 
     async def listed(self, prefix: str) -> list[str]:
-        """Names below a prefix. A torrent has at most some hundred thousand."""
+        return list(await self.sizes(prefix))
 
-        def names() -> list[str]:
+    async def sizes(self, prefix: str) -> dict[str, int]:
+        """Names below a prefix, and how large each is. A torrent has at most some hundred thousand."""
+
+        def sizes() -> dict[str, int]:
             found = self._minio.list_objects(self._bucket, prefix=prefix, recursive=True)
-            return [each.object_name for each in found if each.object_name and not each.is_dir]
+            return {each.object_name: each.size or 0 for each in found if each.object_name and not each.is_dir}
 
-        return await self._in_thread("listed", names, COMPLETE_S)
+        return await self._in_thread("sizes", sizes, COMPLETE_S)
 
     async def remove(self, keys: Iterable[str]) -> None:
         """Those that are not there are no error."""

@@ -1,39 +1,39 @@
 """Metadata that an agent fetched from peers: checked against the hash that was asked for, kept, and judged."""
 
-import asyncio
 import datetime as dt
 from uuid import UUID
 
 from msgspec import Struct
-from sqlalchemy import insert, select, update
+from sqlalchemy import select, update
 
 from control.db import Tx
 from control.errors import BadInput, Conflict, TooLarge
 from control.jobs import quota
 from control.plane import Plane
-from control.torrents.model import File, Torrent
+from control.torrents import reading
+from control.torrents import service as torrents
+from control.torrents.model import Torrent
 from control.transfers import moves
 from control.transfers.held import held
 from control.transfers.model import Transfer
 from telemetry import logs
-from wire.errors import BadTorrent
 from wire.ids import AgentId, OrgId, TransferId
 from wire.infohash import InfoHashes
 from wire.messages import Failure, MetadataVerdict
-from wire.metainfo import Info, parse_info
+from wire.metainfo import Info
 from wire.states import Intent
 from wire.units import MIB
 
 log = logs.get(__name__)
 
 INFO_BYTES_MAX = 32 * MIB
-ROWS_AT_ONCE = 5_000
-"""Of one INSERT: PostgreSQL takes 32,767 parameters."""
-
 
 QUOTA_SPENT = Failure(
     code="quota_spent", detail="The torrent is larger than what is left of the quota.", retryable=False
 )
+
+
+V2_ONLY = Failure(code=torrents.V2_ONLY_CODE, detail=torrents.V2_ONLY, retryable=False)
 
 
 class Known(Struct, frozen=True):
@@ -50,7 +50,7 @@ async def give(
         raise TooLarge("An info dict has at most 32 MiB.")
     async with plane.working() as tx:
         known = await _asked_for(tx, await held(tx, agent, transfer_id, epoch, lock=False))
-    info = await asyncio.to_thread(_parse, raw)
+    info = await reading.info(raw, known.scope)
     if not info.hashes.proves(known.hashes):
         raise BadInput("This is the info of another torrent.", code="metadata_mismatch")
     async with plane.working() as tx:
@@ -74,29 +74,11 @@ async def raw_info(plane: Plane, agent: AgentId, transfer_id: UUID, epoch: int) 
 
 async def keep(tx: Tx, torrent_id: UUID, info: Info, raw: bytes) -> None:
     """Once: the torrent is locked, and what is known of it stays as it is."""
-    torrent = (await tx.scalars(select(Torrent).where(Torrent.id == torrent_id).with_for_update())).one()
+    torrent = (await tx.scalars(select(Torrent).where(Torrent.id == torrent_id).with_for_update(key_share=True))).one()
     if torrent.metadata_known:
         return
     await _link_hashes(tx, torrent, info.hashes)
-    torrent.name, torrent.size_bytes, torrent.is_private = info.name, info.total_bytes, info.is_private
-    torrent.files_count, torrent.info = sum(1 for _ in info.content), raw
-    await tx.flush()
-    for first in range(0, len(info.files), ROWS_AT_ONCE):
-        await tx.execute(insert(File), _rows(torrent, info, first))
-
-
-def _rows(torrent: Torrent, info: Info, first: int) -> list[dict[str, object]]:
-    return [
-        {
-            "torrent_id": torrent.id,
-            "index": file.index,
-            "scope_id": torrent.scope_id,
-            "path": "/".join(file.path),
-            "size_bytes": file.size_bytes,
-            "kind": file.kind.value,
-        }
-        for file in info.files[first : first + ROWS_AT_ONCE]
-    ]
+    await torrents.learn(tx, torrent, info, raw)
 
 
 async def _link_hashes(tx: Tx, torrent: Torrent, hashes: InfoHashes) -> None:
@@ -111,7 +93,7 @@ async def _link_hashes(tx: Tx, torrent: Torrent, hashes: InfoHashes) -> None:
     other = await tx.scalar(
         select(Torrent)
         .where(Torrent.scope_id == torrent.scope_id, Torrent.alias_of.is_(None), Torrent.id != torrent.id, same)
-        .with_for_update()
+        .with_for_update(key_share=True)
     )
     if other is not None:
         older, younger = sorted((torrent, other), key=lambda row: row.id)
@@ -128,18 +110,14 @@ async def _asked_for(tx: Tx, transfer: Transfer) -> Known:
     return Known(OrgId(transfer.scope_id), transfer.torrent_id, InfoHashes(v1=v1, v2=v2))
 
 
-def _parse(raw: bytes) -> Info:
-    try:
-        return parse_info(raw)
-    except BadTorrent as bad:
-        raise BadInput(str(bad), code=bad.code) from None
-
-
 async def _judge(tx: Tx, transfer: Transfer, info: Info, now: dt.datetime, who: str) -> MetadataVerdict:
     """Nothing is downloaded that would not be allowed."""
     if transfer.go:
         return MetadataVerdict(go=True)
     transfer.size_bytes = info.total_bytes
+    if info.hashes.v1 is None:
+        await moves.fail(tx, transfer, V2_ONLY, now=now, who=who)
+        return MetadataVerdict(go=False, code=V2_ONLY.code)
     if not await quota.fits(tx, OrgId(transfer.scope_id), info.total_bytes, TransferId(transfer.id)):
         await moves.fail(tx, transfer, QUOTA_SPENT, now=now, who=who)
         return MetadataVerdict(go=False, code=QUOTA_SPENT.code)

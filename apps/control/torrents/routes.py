@@ -26,7 +26,7 @@ async def inspect(
     request: Asked, who: NamedDependency[Principal], throttling: NamedDependency[Throttle]
 ) -> TorrentView:
     tell_rate(request, (await throttling.hit(throttle.INSPECT, str(who.org), now=utcnow())).headers)
-    return sent.view(await sent.read(request))
+    return sent.view(await sent.read(request, who.org))
 
 
 ROUTES = [inspect]

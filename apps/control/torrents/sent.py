@@ -1,6 +1,5 @@
 """What somebody sent: a magnet, or a `.torrent` in one of three wrappings; read within bounds, judged, not yet kept."""
 
-import asyncio
 import hashlib
 from typing import Literal
 
@@ -9,12 +8,14 @@ from msgspec import UNSET, Struct, UnsetType
 from control import http
 from control.errors import BadInput, UnsupportedMedia
 from control.http import Asked
+from control.torrents import reading
 from control.torrents.schemas import FileEntry, TorrentView
 from telemetry.redact import clean_text
 from wire import errors as wire_errors
+from wire.ids import OrgId
 from wire.infohash import InfoHashes
 from wire.magnet import parse_magnet
-from wire.metainfo import Torrent, parse_torrent
+from wire.metainfo import Torrent
 from wire.names import clean_name
 
 TORRENT_TYPES = frozenset({"application/x-bittorrent", "application/octet-stream"})
@@ -45,28 +46,28 @@ class Sent(Struct, frozen=True, kw_only=True):
     """Of all that was asked; two askings with the same digest are the same."""
 
 
-async def read(request: Asked) -> Sent:
+async def read(request: Asked, org: OrgId) -> Sent:
     match request.content_type[0]:
         case "application/json" | "":
             asked = http.from_json(await http.body_within(request, http.JSON_BYTES_MAX), SendTorrent)
-            return await _from_json(asked)
+            return await _from_json(asked, org)
         case "multipart/form-data":
             form = await http.form(request)
             if unknown := sorted(form.keys() - {"torrent", "name"}):
                 raise BadInput(f"The form has an unknown field: {', '.join(unknown)[:100]}.")
             name = form.get("name")
-            return await _from_file(form.get("torrent"), name.decode("utf-8", "replace") if name else None)
+            return await _from_file(form.get("torrent"), name.decode("utf-8", "replace") if name else None, org)
         case kind if kind in TORRENT_TYPES:
-            return await _from_file(await http.body_within(request, http.TORRENT_BYTES_MAX), None)
+            return await _from_file(await http.body_within(request, http.TORRENT_BYTES_MAX), None, org)
         case _:
             raise UnsupportedMedia(
                 "Send JSON with a magnet, a form with the file `torrent`, or the .torrent as application/x-bittorrent."
             )
 
 
-async def _from_json(asked: SendTorrent) -> Sent:
+async def _from_json(asked: SendTorrent, org: OrgId) -> Sent:
     if isinstance(asked.torrent, bytes) and isinstance(asked.magnet, UnsetType):
-        return await _from_file(asked.torrent, asked.name)
+        return await _from_file(asked.torrent, asked.name, org)
     if isinstance(asked.magnet, str) and isinstance(asked.torrent, UnsetType):
         return _from_magnet(asked.magnet, asked.name)
     raise BadInput("Send either `magnet` or `torrent`.")
@@ -90,14 +91,10 @@ def _from_magnet(text: str, name: str | None) -> Sent:
     )
 
 
-async def _from_file(data: bytes | None, name: str | None) -> Sent:
+async def _from_file(data: bytes | None, name: str | None, org: OrgId) -> Sent:
     if not data:
         raise BadInput("There is no .torrent in what was sent.", code="torrent_missing")
-    try:
-        # Up to a second of CPU, which others need not wait for.
-        torrent = await asyncio.to_thread(parse_torrent, data)
-    except wire_errors.BadInput as bad:
-        raise BadInput(bad.sentence, code=bad.code) from None
+    torrent = await reading.torrent(data, org)
     return Sent(
         source="torrent",
         hashes=torrent.info.hashes,

@@ -11,10 +11,16 @@ from sqlalchemy import insert, or_, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from control.db import Tx
+from control.errors import BadInput
 from control.torrents.model import File, Torrent
 from wire.ids import OrgId, new_id
 from wire.infohash import InfoHashes
 from wire.metainfo import Info
+
+ROWS_AT_ONCE = 5_000
+"""Of one INSERT, so that others get their turn in between."""
+V2_ONLY_CODE = "torrent_v2_only"
+V2_ONLY = "This torrent is of version 2 alone, which cannot be fetched here yet; a hybrid of it can."
 
 
 async def claimed(tx: Tx, scope: OrgId, hashes: InfoHashes, now: dt.datetime) -> Torrent:
@@ -74,7 +80,12 @@ async def learn(tx: Tx, torrent: Torrent, info: Info, raw_info: bytes) -> None:
     torrent.name, torrent.size_bytes, torrent.is_private = info.name, info.total_bytes, info.is_private
     torrent.files_count = sum(1 for _ in info.content)
     await tx.flush()
-    rows = [
+    for first in range(0, len(info.files), ROWS_AT_ONCE):
+        await tx.execute(insert(File), _rows(torrent, info, first))
+
+
+def _rows(torrent: Torrent, info: Info, first: int) -> list[dict[str, object]]:
+    return [
         {
             "torrent_id": torrent.id,
             "index": file.index,
@@ -83,7 +94,11 @@ async def learn(tx: Tx, torrent: Torrent, info: Info, raw_info: bytes) -> None:
             "size_bytes": file.size_bytes,
             "kind": file.kind.value,
         }
-        for file in info.files
+        for file in info.files[first : first + ROWS_AT_ONCE]
     ]
-    if rows:
-        await tx.execute(insert(File), rows)
+
+
+def check_streamable(torrent: Torrent) -> None:
+    """A magnet with a v2 hash alone may still turn out to be a hybrid; what is known to be none is refused."""
+    if torrent.metadata_known and torrent.v1 is None:
+        raise BadInput(V2_ONLY, code=V2_ONLY_CODE)

@@ -19,7 +19,7 @@ async def held(tx: Tx, agent: AgentId, transfer_id: UUID, epoch: int, *, lock: b
         Transfer.state.in_(ON_AGENT),
     )
     if lock:
-        query = query.with_for_update()
+        query = query.with_for_update(key_share=True)
     transfer = await tx.scalar(query.execution_options(populate_existing=True))
     if transfer is None:
         raise Conflict("This transfer is not yours at this epoch.", code="stale_epoch")

@@ -110,16 +110,19 @@ class Tombstone(Base):
 
 
 async def locked(tx: Tx, transfer_id: uuid.UUID) -> Transfer | None:
-    """The transfer, held against everybody else until the transaction ends."""
-    return await tx.scalar(
-        select(Transfer).where(Transfer.id == transfer_id).with_for_update().execution_options(populate_existing=True)
-    )
+    """The transfer, held against everybody else until the transaction ends.
+
+    Here as everywhere with `key_share`: a row's second update in a transaction makes PostgreSQL check its foreign keys
+    again, and against a full FOR UPDATE two of us would wait for each other's agent, torrent or transfer for ever.
+    """
+    one = select(Transfer).where(Transfer.id == transfer_id).with_for_update(key_share=True)
+    return await tx.scalar(one.execution_options(populate_existing=True))
 
 
 async def held_by(tx: Tx, agent_id: uuid.UUID) -> list[Transfer]:
     """All that an agent holds, locked in order of id: so everybody who takes several takes them."""
     held = select(Transfer).where(Transfer.agent_id == agent_id).order_by(Transfer.id)
-    return list(await tx.scalars(held.with_for_update().execution_options(populate_existing=True)))
+    return list(await tx.scalars(held.with_for_update(key_share=True).execution_options(populate_existing=True)))
 
 
 async def stored_totals(tx: Tx, transfer_id: uuid.UUID) -> int:

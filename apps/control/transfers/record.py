@@ -4,6 +4,7 @@ sync ──► the agent's row ──► found on its disk: adopt or drop ──
 """
 
 import datetime as dt
+import re
 from collections.abc import Iterable
 from uuid import UUID
 
@@ -23,8 +24,9 @@ from control.transfers import spec as specs
 from control.transfers.model import Transfer, held_by
 from telemetry import logs
 from telemetry.correlation import correlated
+from wire.filelist import TOTAL_BYTES_MAX
 from wire.ids import AgentId, JobId, OrgId, TransferId
-from wire.messages import Found, Rates, Report, Sync, Synced, Verdict
+from wire.messages import Failure, Found, Rates, Report, Sync, Synced, Verdict
 from wire.states import ON_AGENT, TRANSFER_MOVES, AgentState, Intent, Phase, TransferState
 
 log = logs.get(__name__)
@@ -32,8 +34,10 @@ log = logs.get(__name__)
 PROGRESS_WRITTEN_S = 30.0
 """Progress lives on the bus; the row is for whoever looks without having listened."""
 VERSION_CHARS_MAX = 64
+DETAIL_CHARS_MAX = 500
 SLOTS_MAX = 10_000
 
+_CODE = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _SYNCS = Counter("control_syncs_total", "Syncs by what was answered.", ["answer"])
 _STALE = Counter("control_stale_reports_total", "Reports under an epoch that is over.")
 
@@ -75,7 +79,7 @@ async def sync(plane: Plane, agent_id: AgentId, said: Sync, now: dt.datetime) ->
 
 
 async def _write(tx: Tx, settings: Settings, agent_id: AgentId, said: Sync, now: dt.datetime) -> Outcome:
-    agent = await tx.scalar(select(Agent).where(Agent.id == agent_id).with_for_update())
+    agent = await tx.scalar(select(Agent).where(Agent.id == agent_id).with_for_update(key_share=True))
     if agent is None or agent.state is AgentState.RETIRED:
         raise NotSignedIn("This agent was retired.", code="agent_retired")
     lease = dt.timedelta(seconds=settings.wait(settings.lease_s))
@@ -122,7 +126,7 @@ async def _answer_found(
         return
     epochs = {UUID(bytes=found.transfer.bytes): found.epoch for found in said.found}
     query = select(Transfer).where(Transfer.id.in_(epochs)).order_by(Transfer.id)
-    rows = await tx.scalars(query.with_for_update().execution_options(populate_existing=True))
+    rows = await tx.scalars(query.with_for_update(key_share=True).execution_options(populate_existing=True))
     known = {transfer.id: transfer for transfer in rows}
     for transfer_id, epoch in epochs.items():
         transfer = known.get(transfer_id)
@@ -196,7 +200,7 @@ async def _current(tx: Tx, agent: Agent, reports: Iterable[Report]) -> dict[UUID
             Transfer.state.in_(ON_AGENT),
         )
         .order_by(Transfer.id)
-        .with_for_update(of=Transfer)
+        .with_for_update(key_share=True, of=Transfer)
         .execution_options(populate_existing=True)
     )
     return {transfer.id: transfer for transfer in await tx.scalars(query)}
@@ -243,7 +247,7 @@ async def _take(
     _note_progress(transfer, report.rates, now, always=moved or report.done)
     if report.failure is not None:
         log.info("transfer.failed_on_agent", transfer=str(transfer.id), agent=str(agent.id), code=report.failure.code)
-        await release.after_failure(tx, transfer, report.failure, settings, now=now, who=who)
+        await release.after_failure(tx, transfer, _fit(report.failure), settings, now=now, who=who)
         outcome.wake_dispatch = True
     elif report.handover:
         await release.after_handover(tx, transfer, now=now, who=who, why="handed_over")
@@ -251,6 +255,12 @@ async def _take(
     elif report.done and transfer.go:
         transfer.done = True
     outcome.wake_finish |= report.done  # also of one that is handed over with all its bytes stored
+
+
+def _fit(failure: Failure) -> Failure:
+    """It is shown to people, and its code to programs."""
+    code = failure.code if _CODE.fullmatch(failure.code) else "failed_on_agent"
+    return Failure(code, failure.detail[:DETAIL_CHARS_MAX], failure.retryable)
 
 
 async def _follow_phase(tx: Tx, transfer: Transfer, phase: Phase, now: dt.datetime, who: str) -> bool:
@@ -267,8 +277,13 @@ async def _follow_phase(tx: Tx, transfer: Transfer, phase: Phase, now: dt.dateti
 def _note_progress(transfer: Transfer, rates: Rates, now: dt.datetime, *, always: bool) -> None:
     due = transfer.progress_at is None or now - transfer.progress_at >= dt.timedelta(seconds=PROGRESS_WRITTEN_S)
     if always or due:
-        transfer.down_bytes, transfer.stored_bytes = max(0, rates.down_bytes), max(0, rates.stored_bytes)
+        transfer.down_bytes, transfer.stored_bytes = _bytes(rates.down_bytes), _bytes(rates.stored_bytes)
         transfer.progress_at = now
+
+
+def _bytes(said: int) -> int:
+    """Only shown; not worth refusing a report for."""
+    return max(0, min(said, TOTAL_BYTES_MAX))
 
 
 async def _give_away(

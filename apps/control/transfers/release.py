@@ -21,6 +21,7 @@ async def after_failure(
         await moves.fail(tx, transfer, failure, now=now, who=who)
         return
     transfer.not_before = retry.not_before(transfer.tries, _CHANCE, now, settings.time_scale)
+    transfer.failure_code, transfer.failure_detail = failure.code, failure.detail  # until the next claim
     await moves.back_to_waiting(tx, transfer, now=now, who=who, why=failure.code)
 
 

@@ -1,16 +1,20 @@
 """Whatever a caller sends: a 4xx with a code and a sentence, never a 500."""
 
+import asyncio
 import secrets
 from typing import Any
 
 import httpx
 import pytest
+from prometheus_client import REGISTRY
 
 from tests.support.control import Api, torrent_file
+from tests.support.until import until
 from wire.bencode import encode
 
 MIB = 1024 * 1024
 HASH = "0123456789abcdef0123456789abcdef01234567"
+PART = b'--b\r\nContent-Disposition: form-data; name="torrent"'
 
 
 def info(**more: Any) -> bytes:
@@ -177,6 +181,10 @@ async def test_another_content_type_is_refused(http: httpx.AsyncClient, where: s
         ("multipart/form-data; boundary=b", b"--b--\r\n"),
         ("multipart/form-data; boundary=b", b"--b\r\nnothing\r\n\r\nabc\r\n--b--\r\n"),
         ("multipart/form-data; boundary=\xe4", b"--b--\r\n"),
+        ("multipart/form-data; boundary=b", PART + b"\r\n\r\n\xff\xfe\r\n--b--\r\n"),
+        ("multipart/form-data; boundary=b", PART + b"\r\nContent-Type: text/plain; charset=x\r\n\r\na\r\n--b--\r\n"),
+        ("multipart/form-data; boundary=b", PART + b"\r\nX: " + b"x" * 99_999 + b"\r\n\r\na\r\n--b--\r\n"),
+        ("multipart/form-data; boundary=b", (PART + b"\r\n\r\na\r\n") * 1_200 + b"--b--\r\n"),
     ],
 )
 async def test_a_broken_form_is_refused(http: httpx.AsyncClient, kind: str, body: bytes) -> None:
@@ -235,6 +243,25 @@ async def test_odd_headers_break_nothing(http: httpx.AsyncClient, api: Api) -> N
             assert answer.status_code == 401
         for value in (b"session=", b"session=\xff", b"session=" + b"x" * 6000, b'session="\\000"'):
             assert (await nobody.get("/api/v1/auth/me", headers=[(b"Cookie", value)])).status_code == 401
+
+
+async def test_a_body_that_ends_too_soon_is_no_fault_of_ours(api: Api) -> None:
+    address = httpx.URL(api.url)
+    reader, writer = await asyncio.open_connection(address.host, address.port)
+    async with api.member() as member:
+        cookie = f"session={member.cookies['session']}\r\nX-CSRF-Token: {member.headers['X-CSRF-Token']}"
+    head = f"POST /api/v1/jobs HTTP/1.1\r\nHost: a\r\nCookie: {cookie}\r\nContent-Type: application/json\r\n"
+    before = _counted("422")
+    writer.write(f"{head}Content-Length: 100\r\n\r\n{{".encode())
+    await writer.drain()
+    writer.close()
+    assert await reader.read() == b""
+    await until(lambda: _counted("422") == before + 1)
+
+
+def _counted(status: str) -> float:
+    labels = {"method": "POST", "route": "/api/v1/jobs", "status": status}
+    return REGISTRY.get_sample_value("control_http_answers_total", labels) or 0.0
 
 
 async def test_every_answer_wears_its_headers(http: httpx.AsyncClient) -> None:

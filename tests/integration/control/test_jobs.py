@@ -8,10 +8,29 @@ import httpx
 import pytest
 
 from tests.support.control import Api, torrent_file
+from wire.bencode import Encodable, encode
 
 
 def fresh_magnet(more: str = "") -> str:
     return f"magnet:?xt=urn:btih:{secrets.token_hex(20)}{more}"
+
+
+V2_ALONE: dict[bytes, Encodable] = {
+    b"file tree": {b"a.bin": {b"": {b"length": 100, b"pieces root": b"r" * 32}}},
+    b"meta version": 2,
+    b"name": b"a.bin",
+    b"piece length": 16_384,
+}
+PADDED: dict[bytes, Encodable] = {
+    b"files": [
+        {b"length": 10, b"path": [b"a"]},
+        {b"attr": b"p", b"length": 16_374, b"path": [b".pad", b"16374"]},
+        {b"length": 20, b"path": [b"b"]},
+    ],
+    b"name": b"padded",
+    b"piece length": 16_384,
+    b"pieces": bytes(40),
+}
 
 
 async def test_a_magnet_becomes_a_job_at_once(api: Api) -> None:
@@ -204,3 +223,22 @@ async def test_inspecting_says_what_was_shown_and_nothing_else(api: Api) -> None
         magnet = f"magnet:?xt=urn:btih:{shown['v1']}"
         told = (await http.post("/api/v1/torrents/inspect", json={"magnet": magnet})).json()
     assert (told["files"], told["name"], told["size_bytes"]) == (None, None, None)
+
+
+async def test_a_torrent_of_version_2_alone_is_refused_with_a_code(api: Api) -> None:
+    """Read and shown, but not taken: it would wait for ever."""
+    async with api.member() as http:
+        form = {"torrent": ("a", encode({b"info": V2_ALONE}))}
+        shown = await http.post("/api/v1/torrents/inspect", files=form)
+        assert (shown.status_code, shown.json()["v1"], len(shown.json()["files"])) == (200, None, 1)
+        refused = await http.post("/api/v1/jobs", files=form)
+        assert (refused.status_code, refused.json()["code"]) == (422, "torrent_v2_only")
+        assert (await http.get("/api/v1/jobs")).json()["items"] == []
+
+
+async def test_pads_are_not_counted(api: Api) -> None:
+    async with api.member() as http:
+        made = (await http.post("/api/v1/jobs", files={"torrent": ("a", encode({b"info": PADDED}))})).json()
+        files = (await http.get(f"/api/v1/jobs/{made['id']}/files")).json()["items"]
+    assert (made["files_count"], made["size_bytes"]) == (2, 30)
+    assert [(file["index"], file["size_bytes"]) for file in files] == [(0, 10), (2, 20)]

@@ -7,7 +7,7 @@ import msgspec
 
 from control.db import Database
 from control.plane import Plane
-from tests.support.control import Api, serving
+from tests.support.control import Api, magnet, serving
 from tests.support.servers import free_ports
 
 
@@ -30,6 +30,30 @@ async def test_the_openapi_file_names_every_route_and_all_ways_to_send_a_torrent
     assert {"/api/v1/jobs", "/api/v1/jobs/{job_id}/events", "/api/v1/auth/login", "/readyz"} <= schema["paths"].keys()
     body = schema["paths"]["/api/v1/jobs"]["post"]["requestBody"]["content"]
     assert body.keys() == {"application/json", "multipart/form-data", "application/x-bittorrent"}
+
+
+async def test_the_openapi_file_holds_together_and_says_how_each_operation_may_refuse(api: Api) -> None:
+    async with api.client() as http:
+        schema = (await http.get("/api/schema")).json()
+    text = msgspec.json.encode(schema).decode()
+    for kind, name in re.findall(r'"\$ref":"#/components/(\w+)/([^"]+)"', text):
+        assert name in schema["components"][kind], name
+    ids = re.findall(r'"operationId":"([^"]+)"', text)
+    assert len(ids) == len(set(ids)) > 20
+    statuses = {
+        f"{method} {path}": set(operation["responses"])
+        for path, item in schema["paths"].items()
+        for method, operation in item.items()
+    }
+    assert {"200", "201", "401", "403", "413", "415", "422", "429", "503"} <= statuses["post /api/v1/jobs"]
+    assert {"200", "401", "404", "503"} <= statuses["get /api/v1/jobs/{job_id}"]
+    assert "401" not in statuses["get /healthz"]
+    for path, item in schema["paths"].items():
+        named = set(re.findall(r"{(\w+)}", path))
+        for operation in item.values():
+            assert named == {p["name"] for p in operation.get("parameters", []) if p["in"] == "path"}
+            for status, answer in operation["responses"].items():
+                assert status < "400" or "application/problem+json" in answer["content"] or path == "/readyz"
 
 
 async def test_the_pages_need_nothing_from_elsewhere(api: Api) -> None:
@@ -62,3 +86,17 @@ async def test_options_and_head_are_answered(api: Api) -> None:
         options: httpx.Response = await http.options("/api/v1/jobs")
         assert options.status_code == 204
         assert "POST" in options.headers["Allow"]
+        for path in ("/", "/healthz", "/api/schema", "/app.js", "/nothing", "/api/v1/jobs"):
+            got, head = await http.get(path), await http.head(path)
+            assert (head.status_code, head.content) == (got.status_code, b""), path
+            assert head.headers["Content-Type"] == got.headers["Content-Type"]
+            assert head.headers["Content-Length"] == got.headers["Content-Length"]
+
+
+async def test_the_head_of_a_stream_comes_without_the_stream(api: Api) -> None:
+    async with api.member() as http:
+        job = (await http.post("/api/v1/jobs", json={"magnet": magnet("5e")})).json()["id"]
+        head = await http.head(f"/api/v1/jobs/{job}/events")
+        assert (head.status_code, head.content) == (200, b"")
+        assert head.headers["Content-Type"].startswith("text/event-stream")
+        assert (await http.get(f"/api/v1/jobs/{job}")).status_code == 200

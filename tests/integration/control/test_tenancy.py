@@ -17,6 +17,8 @@ from wire.ids import OrgId, new_id
 
 TABLES = """SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace
             AND relname <> 'alembic_version' ORDER BY 1"""
+NAMED = """SELECT table_name || '.' || column_name FROM information_schema.columns
+           WHERE table_schema = 'public' AND column_name IN ('org_id', 'scope_id') ORDER BY 1"""
 UNREADABLE = {"outbox"}
 
 
@@ -39,6 +41,19 @@ async def test_what_is_not_yours_is_not_there(api: Api) -> None:
             assert (answer.status_code, answer.json()["code"]) == (404, "not_found"), path
         assert (await stranger.get("/api/v1/jobs")).json()["items"] == []
         assert (await owner.get(url)).json()["state"] == "submitted"
+
+
+async def test_a_key_and_its_token_open_their_own_organisation_alone(api: Api) -> None:
+    async with api.member() as owner, api.member() as stranger, api.client() as program:
+        made = (await owner.post("/api/v1/jobs", files={"torrent": ("a", torrent_file("theirs"))})).json()
+        key = (await stranger.post("/api/v1/auth/keys", json={"name": "x"})).json()["secret"]
+        by_key = {"Authorization": f"Bearer {key}"}
+        token = (await program.post("/api/v1/auth/token", headers=by_key)).json()["token"]
+        url = f"/api/v1/jobs/{made['id']}"
+        for shown in (by_key, {"Authorization": f"Bearer {token}"}):
+            for method, path in (("GET", url), ("GET", f"{url}/events"), ("POST", f"{url}/cancel"), ("DELETE", url)):
+                assert (await program.request(method, path, headers=shown)).status_code == 404
+            assert (await program.get("/api/v1/jobs", headers=shown)).json()["items"] == []
 
 
 async def test_the_same_torrent_is_another_job_for_another_organisation(api: Api) -> None:
@@ -76,6 +91,31 @@ async def test_the_apis_role_is_nothing_special(api: Api) -> None:
     )
     owned = await api.databases.sql("SELECT count(*) FROM pg_tables WHERE tableowner ~ 'seedlift_(api|work)'")
     assert (said, owned) == ("0", "0")
+
+
+async def test_no_row_of_any_table_can_be_written_or_taken_over_for_another_organisation(
+    api: Api, plane: Plane
+) -> None:
+    """Asks the catalogue: whichever tables name an organisation or scope refuse copies of its own rows."""
+    async with api.member() as owner:
+        await owner.post(
+            "/api/v1/jobs", files={"torrent": ("a", torrent_file("whose"))}, headers={"Idempotency-Key": "k"}
+        )
+        await owner.post("/api/v1/auth/keys", json={"name": "x"})
+        org = (await owner.get("/api/v1/auth/me")).json()["organisation"]["id"]
+    named = (await api.databases.sql(NAMED)).split()
+    assert {"jobs.org_id", "torrents.scope_id", "files.scope_id", "audit.org_id", "api_keys.org_id"} <= set(named)
+    for table, _, column in (each.partition(".") for each in named):
+        with pytest.raises(DBAPIError, match=r"row-level security|permission denied"):
+            async with plane.asking(Asker(org=OrgId(new_id()))) as tx:
+                await tx.execute(text(f"INSERT INTO {table} ({column}) VALUES ('{org}')"))
+        if table == "audit":
+            continue  # nobody changes it at all
+        async with plane.asking(Asker(org=OrgId(new_id()))) as tx:
+            changed = await tx.execute(text(f"UPDATE {table} SET {column} = {column} WHERE {column} = '{org}'"))
+            assert changed.rowcount == 0, table  # type: ignore[attr-defined] # of a cursor's result
+            gone = await tx.execute(text(f"DELETE FROM {table} WHERE {column} = '{org}'"))
+            assert gone.rowcount == 0, table  # type: ignore[attr-defined] # of a cursor's result
 
 
 async def test_nobody_writes_into_another_organisation(api: Api, plane: Plane) -> None:

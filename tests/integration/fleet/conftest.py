@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -13,9 +14,11 @@ from bus import streams
 from bus.accounts import new_keys
 from control import migrate
 from control.config import Settings
+from control.fleet import listener
 from control.plane import Plane, open_plane
 from tests.support.nats import NatsServer, start_nats
 from tests.support.servers import Databases, Store, free_ports
+from tests.support.until import until
 
 DATABASE = "fleet_tests"
 BUCKET = "fleet-tests"
@@ -91,3 +94,17 @@ async def plane(fleet_settings: Settings) -> AsyncIterator[Plane]:
         await streams.ensure_app(opened.app_bus)
         await streams.ensure_fleet(opened.fleet_bus, ["default"])
         yield opened
+
+
+@pytest.fixture(scope="module")
+async def url(plane: Plane) -> AsyncIterator[str]:
+    async with asyncio.TaskGroup() as group:
+        serving = group.create_task(listener.serve(plane))
+        await until(lambda: _listens(plane.settings.fleet_port))
+        yield plane.settings.fleet_url
+        serving.cancel()
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0

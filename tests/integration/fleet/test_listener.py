@@ -2,9 +2,7 @@
 
 import asyncio
 import base64
-import socket
 import ssl
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -23,7 +21,7 @@ from bus.errors import BusDown
 from bus.jwt import new_seed, public_key
 from control.audit.service import Actor
 from control.config import Settings
-from control.fleet import listener, service
+from control.fleet import service
 from control.loops import revoke
 from control.plane import Plane
 from tests.support.certs import Signed, new_authority
@@ -45,20 +43,6 @@ class Enrolment(Struct, frozen=True):
     pool: str
     signed: Signed
     seed: str
-
-
-@pytest.fixture(scope="module")
-async def url(plane: Plane) -> AsyncIterator[str]:
-    async with asyncio.TaskGroup() as group:
-        serving = group.create_task(listener.serve(plane))
-        await until(lambda: _listens(plane.settings.fleet_port))
-        yield plane.settings.fleet_url
-        serving.cancel()
-
-
-def _listens(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 async def new_token(plane: Plane, *, name: str | None = None, pool: str | None = None, age_s: int = 0) -> TokenBody:

@@ -1,5 +1,6 @@
 """Metadata from peers: checked against what was asked for, kept once, judged before anything is downloaded."""
 
+import asyncio
 import hashlib
 import secrets
 
@@ -16,10 +17,13 @@ from wire.bencode import Encodable, encode
 from wire.clock import utcnow
 from wire.ids import OrgId, new_id
 from wire.messages import MetadataVerdict
+from wire.metainfo import parse_info
 from wire.states import JobState, Phase, TransferState
 from wire.units import MIB
 
 PIECE = 16_384
+SYNC_S = 5.0
+"""Far more than a sync takes; a deadlock is noticed only at the end of the other transaction here."""
 
 
 def info_of(*sizes: int) -> bytes:
@@ -66,6 +70,18 @@ async def test_it_is_kept_once_and_judged_go(plane: Plane) -> None:
     assert (await read_job(plane, wanted.job)).state is JobState.DOWNLOADING
 
 
+async def test_an_agent_is_heard_while_its_metadata_is_written_down(plane: Plane) -> None:
+    """Thousands of files take a second; its sync in between once came to a deadlock over the torrent's row."""
+    raw = info_of(10)
+    wanted, agent = await magnet(plane, raw)
+    async with plane.working() as writing:
+        await metadata.keep(writing, wanted.torrent, parse_info(raw), raw)
+        async with asyncio.timeout(SYNC_S):
+            await agent.sync(agent.report(wanted.transfer, phase=Phase.FETCHING_METADATA, done=True))
+            await agent.sync(agent.report(wanted.transfer, phase=Phase.HELD, done=True))
+    assert (await read_transfer(plane, wanted.transfer)).state is TransferState.HELD
+
+
 async def test_another_torrents_info_is_refused(plane: Plane) -> None:
     wanted, agent = await magnet(plane, info_of(10))
     with pytest.raises(BadInput) as refused:
@@ -92,6 +108,18 @@ async def test_more_than_the_quota_is_not_downloaded(plane: Plane) -> None:
     assert await give(plane, wanted, agent, raw) == MetadataVerdict(go=False, code="quota_spent")
     job, transfer = await read_job(plane, wanted.job), await read_transfer(plane, wanted.transfer)
     assert (job.state, job.failure_code, transfer.state) == (JobState.FAILED, "quota_spent", TransferState.FAILED)
+
+
+async def test_version_2_alone_is_not_downloaded(plane: Plane) -> None:
+    leaf: dict[bytes, Encodable] = {b"length": 100, b"pieces root": secrets.token_bytes(32)}
+    raw = encode({b"file tree": {b"a": {b"": leaf}}, b"meta version": 2, b"name": b"a", b"piece length": PIECE})
+    wanted, agent = await magnet(plane, raw)
+    async with plane.working() as tx:
+        torrent = await tx.get_one(Torrent, wanted.torrent)
+        torrent.v1, torrent.v2 = None, hashlib.sha256(raw).digest()
+    assert await give(plane, wanted, agent, raw) == MetadataVerdict(go=False, code="torrent_v2_only")
+    job = await read_job(plane, wanted.job)
+    assert (job.state, job.failure_code) == (JobState.FAILED, "torrent_v2_only")
 
 
 async def test_twenty_thousand_files_are_kept(plane: Plane) -> None:
