@@ -14,7 +14,6 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from msgspec import Struct
-from nkeys import NkeysError
 
 from bus.jwt import new_seed, public_key
 from wire.ids import AgentId
@@ -102,7 +101,7 @@ def load(agent_dir: Path) -> Identity:
         public_key(seed)
         identity = Identity(AgentId(card.agent), card.pool, card.fleet_url, card.nats_url, folder, seed)
         identity.tls()
-    except (OSError, ValueError, NkeysError) as bad:  # ssl's and msgspec's errors are among them
+    except (OSError, ValueError) as bad:  # ssl's and msgspec's errors are among them
         raise NotEnrolled(
             f"the identity in {folder} is damaged ({bad!r}): move it away, and enrol again with a new token"
         ) from None

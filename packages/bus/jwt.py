@@ -91,7 +91,11 @@ def new_seed(kind: Kind) -> str:
 
 
 def public_key(seed: str) -> str:
-    key: bytes = nkeys.from_seed(seed.encode()).public_key
+    """ValueError if it is no seed."""
+    try:
+        key: bytes = nkeys.from_seed(seed.encode()).public_key
+    except nkeys.NkeysError as bad:
+        raise ValueError(f"not an nkey seed: {bad!r}") from None
     return key.decode()
 
 
