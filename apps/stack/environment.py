@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from stack.config import Settings
 from stack.errors import CannotStart
-from stack.hosts import dialled, in_url, shown
+from stack.hosts import dialled, in_url, is_opened, shown
 from stack.paths import ROOT
 from stack.ports import Ports
 from stack.postgres import API, OWNER, WORK, Postgres
@@ -34,6 +34,11 @@ class Urls(Struct, frozen=True):
     store_public: str
 
 
+def gateway_port(settings: Settings, ports: Ports) -> int:
+    """Where the S3 gateway itself listens, on loopback: behind `stack.forward` if `--host` opens it."""
+    return ports["s3_inside" if is_opened(settings.host) else "s3"]
+
+
 def urls(settings: Settings, ports: Ports) -> Urls:
     here, there = in_url(dialled(settings.host)), in_url(shown(settings.host))
     return Urls(
@@ -41,7 +46,7 @@ def urls(settings: Settings, ports: Ports) -> Urls:
         public=f"http://{there}:{ports['api']}",
         fleet=f"https://127.0.0.1:{ports['fleet']}",
         nats=f"tls://127.0.0.1:{ports['nats']}",
-        store=f"http://{here}:{ports['s3']}",
+        store=f"http://127.0.0.1:{gateway_port(settings, ports)}",
         store_public=f"http://{there}:{ports['s3']}",
     )
 

@@ -11,6 +11,11 @@ def is_loopback(host: str) -> bool:
     return host == "localhost" or (_is_address(host) and ipaddress.ip_address(host).is_loopback)
 
 
+def is_opened(host: str) -> bool:
+    """Something else than the loopback address on which everything listens anyway."""
+    return host not in ("127.0.0.1", "localhost")
+
+
 def is_wildcard(host: str) -> bool:
     return _is_address(host) and ipaddress.ip_address(host).is_unspecified
 

@@ -32,6 +32,7 @@ PURPOSES = {
     "work_metrics": "metrics of `work`",
     "tracker": "the demo's tracker",
     "seeder": "the demo's seeder",
+    "s3_inside": "the S3 gateway behind an open port",
 }
 """In the order in which they follow the public port; the agents' metrics come after them. New ones go to the end."""
 SWARM = ("tracker", "seeder")

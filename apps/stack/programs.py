@@ -54,8 +54,7 @@ def describe(settings: Settings, data: Data, ports: Ports, secrets: Secrets) -> 
         ),
         store=s3.Store(
             dir=data.store,
-            host=settings.host,
-            port=ports["s3"],
+            port=environment.gateway_port(settings, ports),
             internal={name: ports[name] for name in s3.INTERNAL},
             access_key=secrets.kept.store_access_key,
             secret_key=secrets.kept.store_secret_key,
@@ -82,6 +81,12 @@ def control(stack: Stack, verb: str) -> Command:
     if verb in ("db-upgrade", "bootstrap"):
         env = environment.migrating(env, stack.postgres)
     return _python(stack, verb, ["control", verb], env)
+
+
+def forward(stack: Stack) -> Command:
+    """The S3 gateway as others reach it."""
+    addresses = [stack.settings.host, str(stack.ports["s3"]), str(stack.ports["s3_inside"])]
+    return _python(stack, "forward", ["stack.forward", *addresses], environment.clean())
 
 
 def agent(stack: Stack, number: int) -> Command:

@@ -1,4 +1,4 @@
-"""SeaweedFS as the S3 store: only its gateway, which checks signatures, may be reached from outside."""
+"""SeaweedFS as the S3 store, all of it on loopback: `stack.forward` opens the gateway, which checks signatures."""
 
 from pathlib import Path
 
@@ -16,9 +16,8 @@ START_S = 60.0
 
 class Store(Struct, frozen=True, kw_only=True):
     dir: Path
-    host: str
-    """Where the S3 gateway listens; everything else stays on loopback."""
     port: int
+    """The gateway's."""
     internal: dict[str, int]
     """A port for each of INTERNAL."""
     access_key: str
@@ -57,15 +56,13 @@ def _flags(store: Store) -> list[str]:
         "-filer", f"-filer.port={ports['filer']}", f"-filer.port.grpc={ports['filer_grpc']}", "-filer.disableHttp",
         "-filer.localSocket=filer.sock", "-s3.localSocket=s3.sock",
         # Unset, a grpc port is the HTTP port + 10,000; iceberg and lance have fixed ones that a second stack lacks.
-        "-s3", f"-s3.config={store.dir / 's3.json'}", f"-s3.ip.bind={store.host}", f"-s3.port={store.port}",
+        "-s3", f"-s3.config={store.dir / 's3.json'}", "-s3.ip.bind=127.0.0.1", f"-s3.port={store.port}",
         f"-s3.port.grpc={ports['s3_grpc']}", "-s3.port.iceberg=0", "-s3.port.lance=0", "-s3.iam=false",
     ]  # fmt: skip
 
 
 async def until_up(store: Store, child: Child) -> None:
-    host = "127.0.0.1" if store.host in ("0.0.0.0", "::", "localhost") else store.host
-
     async def healthy() -> bool:
-        return await answers(host, store.port, "/status")
+        return await answers("127.0.0.1", store.port, "/status")
 
     await until_ready(child, healthy, within_s=START_S)

@@ -130,6 +130,8 @@ class Running:
         migrated, booted = asyncio.Event(), asyncio.Event()
         bus = self._keep(group, self._servers, *await self._bus())
         store = self._keep(group, self._servers, *await self._store())
+        if hosts.is_opened(stack.settings.host):
+            self._keep(group, self._control, programs.forward(stack), self._forward_answers)
         async with asyncio.TaskGroup() as first:
             magnet = first.create_task(self._swarm(group)) if stack.settings.demo else None
             first.create_task(self._database(group, migrated, booted))
@@ -204,6 +206,10 @@ class Running:
     async def _api_answers(self, child: Child) -> None:
         host, port = hosts.dialled(self._stack.settings.host), self._stack.ports["api"]
         await until_ready(child, lambda: answers(host, port, "/readyz"), within_s=PROGRAM_S)
+
+    async def _forward_answers(self, child: Child) -> None:
+        host, port = hosts.dialled(self._stack.settings.host), self._stack.ports["s3"]
+        await until_ready(child, lambda: connects(host, port), within_s=PROGRAM_S)
 
     async def _work_answers(self, child: Child) -> None:
         port = self._stack.ports["work_metrics"]

@@ -3,8 +3,10 @@
 import asyncio
 import hashlib
 import secrets
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -145,3 +147,15 @@ async def signed_up(api: str) -> AsyncIterator[Member]:
         assert answer.status_code == 201, answer.text
         await member.log_in()
         yield member
+
+
+async def story(api: str, torrent: Path) -> None:
+    """From another machine: add, wait, and fetch the first file by its link."""
+    async with signed_up(api) as member:
+        job = await member.add_torrent(torrent.read_bytes())
+        await member.until(job["id"], "completed")
+        print(await member.sha256_of(job["id"], 0))
+
+
+if __name__ == "__main__":
+    asyncio.run(story(sys.argv[1], Path(sys.argv[2])))

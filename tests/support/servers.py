@@ -84,7 +84,6 @@ async def store(servers_dir: Path) -> AsyncIterator[Store]:
     port, *internal = free_ports(1 + len(s3.INTERNAL))
     server = s3.Store(
         dir=servers_dir / "store",
-        host="127.0.0.1",
         port=port,
         internal=dict(zip(s3.INTERNAL, internal, strict=True)),
         access_key=secrets.token_hex(10),

@@ -1,12 +1,14 @@
 """What answers on the network: from another host, only what `--host` opens."""
 
 import asyncio
+import hashlib
 import subprocess
 import sys
 from pathlib import Path
 
 from tests.support import up
 from tests.support.namespaces import Host, needs_namespaces, two_hosts
+from wire.metainfo import parse_torrent
 
 KNOCK = """
 import select, socket, sys
@@ -30,10 +32,14 @@ print(*sorted(answered))
 """Every TCP port, from outside: a closed one refuses at once, a silent one gets 300 ms."""
 
 
-async def knock(ours: Host, theirs: Host) -> set[int]:
-    command = [*theirs.inside, sys.executable, "-c", KNOCK, ours.address]
+async def python(on: Host, *arguments: str) -> str:
+    command = [*on.inside, sys.executable, *arguments]
     said = await asyncio.to_thread(subprocess.run, command, check=True, capture_output=True, text=True, timeout=120)
-    return {int(port) for port in said.stdout.split()}
+    return said.stdout
+
+
+async def knock(ours: Host, theirs: Host) -> set[int]:
+    return {int(port) for port in (await python(theirs, "-c", KNOCK, ours.address)).split()}
 
 
 @needs_namespaces
@@ -46,5 +52,10 @@ async def test_without_host_nothing_answers_from_another_machine(tmp_path: Path)
 @needs_namespaces
 async def test_with_host_only_the_public_listener_and_the_store_answer(tmp_path: Path) -> None:
     with two_hosts() as (ours, theirs):
-        async with up.running(tmp_path, "--host", "0.0.0.0", prefix=ours.inside) as running:
+        async with up.running(tmp_path, "--host", ours.address, prefix=ours.inside) as running:
             assert await knock(ours, theirs) == {running.port, running.port + 3}
+            torrent = Path(str(running.ready.demo_torrent))
+            fetched = await python(theirs, "-m", "tests.support.member", running.api, str(torrent))
+            first = parse_torrent(torrent.read_bytes()).info
+            content = torrent.parent.joinpath(first.name, *first.files[0].path).read_bytes()
+            assert fetched.strip() == hashlib.sha256(content).hexdigest()
