@@ -223,6 +223,14 @@ class Hub:
                 continue
             for org, event in events:
                 self._tell(org, event)
+            self._end(set(watched) - {event.job for _, event in events})
+
+    def _end(self, gone: set[UUID]) -> None:
+        """Removed and purged, and nobody heard of it: their streams would stay open for nothing."""
+        for served in self._served.values():
+            for job in gone & served.watchers.keys():
+                for watcher in served.watchers[job]:
+                    watcher.close()
 
     async def _event(self, message: Message) -> None:
         org, _ = _place(message.subject)

@@ -38,7 +38,7 @@ async def register(
     throttling: NamedDependency[Throttle],
 ) -> Me:
     now = utcnow()
-    tell_rate(request, (await throttling.hit(throttle.REGISTER, client_ip(request), now=now)).headers)
+    tell_rate(request, (await throttling.hit(throttle.REGISTER, throttle.address(client_ip(request)), now=now)).headers)
     known = await accounts.register(plane.db, data.email, data.password, data.name, actor_of(request), now)
     return Me(known.person, known.email, known.platform_role, OrganisationView(known.org, known.org_name), None)
 
@@ -50,7 +50,7 @@ async def log_in(
     plane: NamedDependency[Plane],
     throttling: NamedDependency[Throttle],
 ) -> Response[Me]:
-    now, ip = utcnow(), client_ip(request)
+    now, ip = utcnow(), throttle.address(client_ip(request))
     await throttling.check(throttle.FAIL_PASSWORD, ip, now=now)
     account = data.email.strip().lower()[: accounts.EMAIL_CHARS_MAX]
     tell_rate(request, (await throttling.hit(throttle.TRY_PASSWORD, account, ip, now=now)).headers)

@@ -6,6 +6,7 @@ tries, never the account alone.
 
 import datetime as dt
 import math
+from ipaddress import IPv4Address, ip_address, ip_network
 
 from limits import RateLimitItemPerSecond
 from limits.aio.storage import MemoryStorage
@@ -28,6 +29,17 @@ class Rule(Struct, frozen=True):
     @property
     def policy(self) -> str:
         return f'"{self.name}";q={self.times};w={self.window_s}'
+
+
+def address(ip: str) -> str:
+    """What counts as one address: of IPv6 the /64, which a single machine has to itself."""
+    try:
+        known = ip_address(ip.partition("%")[0])
+    except ValueError:
+        return ip
+    if isinstance(known, IPv4Address):
+        return ip
+    return str(known.ipv4_mapped or ip_network((known, 64), strict=False))
 
 
 TRY_PASSWORD = Rule("sign-in", 10, MINUTE_S)

@@ -9,7 +9,8 @@ import msgspec
 import pytest
 from msgspec import Struct
 
-from tests.support.control import Api
+from control.plane import Plane
+from tests.support.control import Api, serving
 from wire.ids import new_id
 
 METHODS = ("get", "post", "put", "patch", "delete")
@@ -147,8 +148,15 @@ class Operation(Struct, frozen=True):
 
 
 @pytest.fixture(scope="module")
-async def operations(api: Api) -> list[Operation]:
-    async with api.client() as http:
+async def own(plane: Plane, api: Api) -> AsyncIterator[Api]:
+    """A listener of its own: so many sign-ups would throttle the other tests'."""
+    async with serving(plane) as url:
+        yield msgspec.structs.replace(api, url=url)
+
+
+@pytest.fixture(scope="module")
+async def operations(own: Api) -> list[Operation]:
+    async with own.client() as http:
         said = (await http.get("/api/schema")).json()
     return [
         Operation(method.upper(), path, tuple(_fields(said, operation)))
@@ -166,11 +174,11 @@ def _fields(said: dict[str, Any], operation: dict[str, Any]) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-async def http(api: Api) -> AsyncIterator[httpx.AsyncClient]:
-    async with api.member() as member:
+async def http(own: Api) -> AsyncIterator[httpx.AsyncClient]:
+    async with own.member() as member:
         # With a key and not a cookie, so that ending the session ends nothing for the next case.
         key = (await member.post("/api/v1/auth/keys", json={"name": "x"})).json()["secret"]
-        async with api.client() as client:
+        async with own.client() as client:
             client.headers["Authorization"] = f"Bearer {key}"
             yield client
 
@@ -235,6 +243,7 @@ async def test_hostile_bodies(http: httpx.AsyncClient, operations: list[Operatio
     cases += [
         Case(op.method, op.at(str(new_id())), body, (("Content-Type", kind.encode("latin-1")),))
         for op in operations
+        if op.method != "GET"
         for kind in KINDS
         for body in (b"{}", b"--b--\r\n", b"d4:infodee")
     ]

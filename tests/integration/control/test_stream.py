@@ -128,3 +128,13 @@ async def test_a_process_that_goes_away_ends_its_streams_at_once(api: Api, plane
                 await anext(heard)
             assert [said async for said in heard] == [], "ended in order, not cut"
             await answer.aclose()
+
+
+async def test_the_stream_of_a_job_that_is_gone_ends(api: Api) -> None:
+    """It was removed and purged while the bus was away: no event said so."""
+    async with api.member() as http:
+        job = await new_job(http)
+        async with hearing(http, job) as heard:
+            assert (await anext(heard))[0] == "snapshot"
+            await api.databases.sql(f"DELETE FROM jobs WHERE id = '{job}'")
+            assert [said async for said in heard] == []

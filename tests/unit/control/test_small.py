@@ -101,3 +101,11 @@ async def test_throttling_counts_one_caller_not_the_others() -> None:
 
 def test_no_rule_locks_an_account() -> None:
     assert throttle.FAIL_PASSWORD.times > throttle.TRY_PASSWORD.times
+
+
+def test_an_ipv6_address_counts_with_its_whole_network() -> None:
+    assert throttle.address("2001:db8::1") == throttle.address("2001:db8::ffff:1") == "2001:db8::/64"
+    assert throttle.address("2001:db8:0:1::1") != throttle.address("2001:db8::1")
+    assert throttle.address("::ffff:192.0.2.1") == throttle.address("192.0.2.1") == "192.0.2.1"
+    assert throttle.address("fe80::1%eth0") == "fe80::/64"
+    assert throttle.address("unknown") == "unknown"

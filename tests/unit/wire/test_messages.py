@@ -3,7 +3,7 @@
 import inspect
 import typing
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 import pytest
@@ -32,6 +32,8 @@ def resolve(kind: object) -> st.SearchStrategy[object]:
     """Values of a field's type; ids are NewTypes of UUID and times are aware."""
     if isinstance(kind, typing.NewType):
         return st.uuids()
+    if typing.get_origin(kind) is Annotated:
+        return bounded(*typing.get_args(kind))
     if typing.get_origin(kind) is Literal:
         return st.sampled_from(typing.get_args(kind))
     if typing.get_origin(kind) is list:
@@ -45,6 +47,15 @@ def resolve(kind: object) -> st.SearchStrategy[object]:
     return SIMPLE[kind] if kind in SIMPLE else st.from_type(typing.cast(type[object], kind))
 
 
+def bounded(kind: object, meta: msgspec.Meta) -> st.SearchStrategy[object]:
+    """What wire lets through, both ends included."""
+    if kind is int:
+        assert isinstance(meta.ge, int)
+        assert isinstance(meta.le, int)
+        return st.integers(meta.ge, meta.le)
+    return resolve(kind)  # texts and lists are drawn shorter than any limit
+
+
 SIMPLE: dict[object, st.SearchStrategy[object]] = {
     str: st.text(max_size=12),
     int: st.integers(-(2**63), 2**63 - 1),
@@ -55,7 +66,7 @@ SIMPLE: dict[object, st.SearchStrategy[object]] = {
 
 
 def of(kind: type[msgspec.Struct]) -> st.SearchStrategy[msgspec.Struct]:
-    hints = typing.get_type_hints(kind)
+    hints = typing.get_type_hints(kind, include_extras=True)
     return st.builds(kind, **{name: resolve(hints[name]) for name in kind.__struct_fields__})
 
 
@@ -74,6 +85,19 @@ def test_unknown_fields_from_an_agent_are_refused(kind: type[msgspec.Struct], da
     body = msgspec.to_builtins(data.draw(of(kind))) | {"surprise": 1}
     with pytest.raises(msgspec.ValidationError, match="surprise"):
         msgspec.convert(body, kind)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("file", -1), ("file", 2**31), ("part", 2**31), ("size_bytes", -1), ("size_bytes", 2**63), ("crc32", 2**32),
+     ("crc32", -1), ("etag", "e" * 257)],
+)  # fmt: skip
+def test_what_does_not_fit_is_refused_where_it_is_read(field: str, value: object) -> None:
+    good = messages.PartStored(0, 1, 1, 1, "e")
+    bad = msgspec.structs.astuple(good)
+    at = good.__struct_fields__.index(field)
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.convert([*bad[:at], value, *bad[at + 1 :]], messages.PartStored)
 
 
 def test_answers_to_a_claim_are_told_apart() -> None:
