@@ -16,10 +16,9 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from tests.bench import report
-from tests.bench.report import Figure
-from tests.support import bucket, up
+from tests.support import bucket, report, up
 from tests.support.member import Member, signed_up
+from tests.support.report import Figure
 from tests.support.swarm import Swarm, swarm
 from wire.units import GIB, MIB
 
@@ -98,10 +97,10 @@ async def one_round(stack: up.Up, source: Swarm, folder: Path, port: int) -> Rou
         ours_s = await ours(member, source)
     await emptied(stack)
     torrent = folder / f"{source.content.name}.torrent"
-    download_s = float(await python("-m", "tests.bench.legs", "download", str(torrent), peer))
+    download_s = float(await python("-m", "tests.support.legs", "download", str(torrent), peer))
     payload = str(source.content / "payload.bin")
     upload_s = float(
-        await python("-m", "tests.bench.legs", "upload", payload, f"127.0.0.1:{port}", *kept, bucket.BUCKET)
+        await python("-m", "tests.support.legs", "upload", payload, f"127.0.0.1:{port}", *kept, bucket.BUCKET)
     )
     return Round(ours_s, download_s, upload_s)
 

@@ -5,9 +5,8 @@ import statistics
 import time
 from pathlib import Path
 
-from tests.bench import report
-from tests.bench.report import Figure
-from tests.support import up
+from tests.support import report, up
+from tests.support.report import Figure
 from wire.units import KIB
 
 STARTS = 3

@@ -1,4 +1,4 @@
-"""The two legs alone, each a process of its own: `python -m tests.bench.legs download|upload …` prints seconds."""
+"""The two legs alone, each a process of its own: `python -m tests.support.legs download|upload …` prints seconds."""
 
 import asyncio
 import sys
