@@ -1,7 +1,6 @@
 """Alembic's entry: runs the migrations as the owner, one waiting for another, and never behind a long lock."""
 
 import asyncio
-import os
 
 from alembic import context
 from sqlalchemy import Connection, text
@@ -21,7 +20,7 @@ def run(connection: Connection) -> None:
 
 
 async def main() -> None:
-    engine = create_async_engine(os.environ["SEEDLIFT_OWNER_DATABASE_URL"], poolclass=NullPool)
+    engine = create_async_engine(context.config.attributes["url"], poolclass=NullPool)
     async with engine.connect() as connection:
         await connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": ONE_AT_A_TIME})
         await connection.execute(text(f"SET lock_timeout = '{LOCK_TIMEOUT}'"))

@@ -1,7 +1,6 @@
 """Brings the database to the newest migration; waits a while for a server that is only just starting."""
 
 import asyncio
-import os
 from pathlib import Path
 
 from alembic import command
@@ -34,7 +33,7 @@ def upgrade(url: str) -> None:
     asyncio.run(_until_up(url))
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
-    os.environ["SEEDLIFT_OWNER_DATABASE_URL"] = url
+    config.attributes["url"] = url
     command.upgrade(config, "head")
 
 

@@ -3,6 +3,7 @@
 import asyncio
 from base64 import b64encode
 from collections.abc import AsyncIterator
+from uuid import UUID
 
 import nkeys
 import pytest
@@ -17,11 +18,11 @@ from bus.pull import pull
 from bus.streams import ensure_fleet
 from tests.support.nats import NatsServer
 from tests.support.until import LIMIT_S, until
-from wire.ids import AgentId, new_id
+from wire.ids import AgentId
 from wire.subjects import nudge_agent, work
 
 PULL = "$JS.API.CONSUMER.MSG.NEXT.WORK.default"
-ME, OTHER = AgentId(new_id()), AgentId(new_id())
+ME, OTHER = AgentId(UUID(int=1)), AgentId(UUID(int=2))
 
 
 class Consumer(Struct):
