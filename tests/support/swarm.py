@@ -3,7 +3,7 @@
 import asyncio
 import random
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -45,11 +45,12 @@ async def swarm(
     kind: torrent.Kind = "v1",
     piece_bytes: int = PIECE_BYTES,
     seed: int = 1,
+    prefix: Sequence[str] = (),
 ) -> AsyncIterator[Swarm]:
     content = write_content(folder / f"content-{seed}", sizes, seed)
     arguments = [str(folder), str(content), kind, str(piece_bytes), str(rate_bytes)]
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "tests.support.swarm", *arguments, stdout=asyncio.subprocess.PIPE
+        *prefix, sys.executable, "-m", "tests.support.swarm", *arguments, stdout=asyncio.subprocess.PIPE
     )
     assert process.stdout is not None
     try:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from tests.support import up
 from tests.support.namespaces import Host, needs_namespaces, two_hosts
-from wire.metainfo import parse_torrent
+from tests.support.swarm import swarm
+from wire.units import MIB
 
 KNOCK = """
 import select, socket, sys
@@ -54,8 +55,8 @@ async def test_with_host_only_the_public_listener_and_the_store_answer(tmp_path:
     with two_hosts() as (ours, theirs):
         async with up.running(tmp_path, "--host", ours.address, prefix=ours.inside) as running:
             assert await knock(ours, theirs) == {running.port, running.port + 3}
-            torrent = Path(str(running.ready.demo_torrent))
-            fetched = await python(theirs, "-m", "tests.support.member", running.api, str(torrent))
-            first = parse_torrent(torrent.read_bytes()).info
-            content = torrent.parent.joinpath(first.name, *first.files[0].path).read_bytes()
-            assert fetched.strip() == hashlib.sha256(content).hexdigest()
+            async with swarm(tmp_path, {"one.bin": 9 * MIB}, prefix=ours.inside) as source:
+                (tmp_path / "one.torrent").write_bytes(source.torrent)
+                story = ["-m", "tests.support.member", running.api, str(tmp_path / "one.torrent")]
+                content = (source.content / "one.bin").read_bytes()
+                assert (await python(theirs, *story)).strip() == hashlib.sha256(content).hexdigest()

@@ -79,12 +79,12 @@ async def test_the_job_completes_although_one_of_them_was_killed(hardy: up.Up, s
         await all_there_once(hardy, member, job["id"], slow)
 
 
-async def test_deleting_both_streams_under_load_costs_only_seconds(hardy: up.Up, slow: Swarm) -> None:
-    async with signed_up(hardy.api) as member:
+async def test_deleting_both_streams_under_load_costs_only_seconds(hardy: up.Up, slow: Swarm, tmp_path: Path) -> None:
+    async with signed_up(hardy.api) as member, swarm(tmp_path, {"other.bin": 20 * MIB}, seed=5000) as other:
         job = await member.add_magnet(slow.magnet)
         await midway(member, job["id"])
         await control_bus.delete_streams(hardy)
-        second = await member.add_torrent(Path(str(hardy.ready.demo_torrent)).read_bytes())
+        second = await member.add_torrent(other.torrent)
         await member.until(job["id"], "completed")
         await member.until(second["id"], "completed")
         await all_there_once(hardy, member, job["id"], slow)

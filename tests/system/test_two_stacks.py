@@ -4,6 +4,8 @@ from pathlib import Path
 
 from tests.support import agents, up
 from tests.support.member import signed_up
+from tests.support.swarm import swarm
+from wire.units import MIB
 
 
 async def test_two_stacks_run_side_by_side(stack: up.Up, tmp_path: Path) -> None:
@@ -11,8 +13,8 @@ async def test_two_stacks_run_side_by_side(stack: up.Up, tmp_path: Path) -> None
         assert second.ready.demo_magnet is None
         async with signed_up(second.api) as here, signed_up(stack.api) as there:
             assert (await here.http.get("/api/v1/jobs")).json()["items"] == []
-            assert stack.ready.demo_magnet is not None
-            job = await there.add_magnet(stack.ready.demo_magnet)
-            await there.until(job["id"], "completed")
+            async with swarm(tmp_path, {"one.bin": 9 * MIB}, seed=7) as source:
+                job = await there.add_magnet(source.magnet)
+                await there.until(job["id"], "completed")
             assert (await here.http.get(f"/api/v1/jobs/{job['id']}")).status_code == 404
         assert (await agents.listed(second)).keys() == {"local-1"}

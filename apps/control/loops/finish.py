@@ -6,6 +6,7 @@ is what the store has acknowledged.
                                                   └── a part is missing or another ──► forget it, try again
     an agent says that an upload is gone ──► is it? ──► forget it and its parts
     small files, which agents put by themselves ──► are they there, whole? ──► if not, forget them
+    objects of earlier epochs that nobody reported ──► removed
     all files stored ──► transfer stored ──► its jobs completed
 """
 
@@ -23,6 +24,7 @@ from control.storage.errors import InvalidPart, NoSuchUpload
 from control.storage.keys import object_key, prefix
 from control.torrents.model import File
 from control.transfers import moves, release
+from control.transfers.leftovers import Spared, bury, doomed
 from control.transfers.model import Object, Part, Transfer, locked
 from telemetry import logs
 from telemetry.correlation import correlated
@@ -235,6 +237,8 @@ async def _conclude(plane: Plane, transfer_id: UUID, now: dt.datetime) -> None:
         with correlated(transfer.correlation_id):
             if not missing:
                 transfer.stored_bytes = transfer.down_bytes = transfer.size_bytes or 0
+                if transfer.epoch > 1:  # a grant of an earlier epoch may still bring something back
+                    await bury(tx, transfer, now)
                 await moves.move(tx, transfer, TransferState.STORED, now=now, who=WHO, why="all_stored")
                 _STORED.inc()
                 log.info("transfer.stored", transfer=str(transfer.id), bytes=transfer.size_bytes)
@@ -248,16 +252,18 @@ async def _conclude(plane: Plane, transfer_id: UUID, now: dt.datetime) -> None:
 
 async def _look_for_small(plane: Plane, transfer_id: UUID) -> None:
     """Of these nobody but an agent has said that they are there: seen before the end, in one listing. What is missing
-    or has another size is forgotten, and put again."""
+    or has another size is forgotten, and put again. What an earlier epoch put and could not report any more goes."""
     async with plane.db.working() as tx:
         transfer = await tx.get(Transfer, transfer_id)
         if transfer is None or (await _missing(tx, transfer))[0]:
             return
         small = (Object.transfer_id == transfer_id) & Object.upload_id.is_(None)
         said = dict((await tx.execute(select(Object.key, Object.size_bytes).where(small))).all())
-    if not said:
+        named = frozenset(await tx.scalars(select(Object.key).where(Object.transfer_id == transfer_id)))
+    if not said and transfer.epoch == 1:
         return
     there = await plane.store.sizes(prefix(transfer.scope_id, transfer.torrent_id))
+    await plane.store.remove(doomed(there, Spared(transfer.epoch, named)))
     lost = [key for key, size in said.items() if there.get(key) != size]
     if lost:
         log.warning("transfer.files_missing", transfer=str(transfer_id), count=len(lost))

@@ -6,21 +6,19 @@ A grant that was given before can bring a small object back until it expires; he
 what belongs to a later epoch than the last unwanted one, and what a stored transfer names.
 """
 
-from collections.abc import Iterable
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from msgspec import Struct
 from prometheus_client import Counter
 from sqlalchemy import Select, delete, exists, func, select
-from sqlalchemy.dialects.postgresql import insert
 
 from control.db import Tx
 from control.jobs.model import Job
 from control.loops import driver
 from control.plane import Plane
-from control.storage.keys import parse_key, parse_prefix, prefix
+from control.storage.keys import parse_prefix
 from control.torrents.model import Torrent
+from control.transfers.leftovers import Spared, bury, doomed
 from control.transfers.model import Object, Tombstone, Transfer, locked
 from telemetry import logs
 from wire.states import TRANSFER_ENDED, Intent, TransferState
@@ -35,12 +33,6 @@ EVERYTHING = 2**31
 """No epoch is that high: all below the prefix is unwanted."""
 
 _PURGED = Counter("control_objects_purged_total", "Objects and open uploads removed from the store.", ["kind"])
-
-
-class Spared(Struct, frozen=True):
-    through_epoch: int
-    """What has a higher epoch belongs to somebody who wants it."""
-    named: frozenset[str]
 
 
 async def step(plane: Plane, now: datetime) -> bool:
@@ -65,12 +57,6 @@ def is_due(tombstone: Tombstone, now: datetime, grant_s: float) -> bool:
 
 def is_last(tombstone: Tombstone, now: datetime, grant_s: float) -> bool:
     return now >= tombstone.created_at + timedelta(seconds=grant_s)
-
-
-def doomed(keys: Iterable[str], spared: Spared) -> list[str]:
-    """What is not spared. Names that we did not make are not ours to judge, and stay."""
-    parsed = [(key, parse_key(key)) for key in keys]
-    return [key for key, made in parsed if made and made.epoch <= spared.through_epoch and key not in spared.named]
 
 
 def _unwanted() -> Select[UUID]:
@@ -100,7 +86,7 @@ async def _let_go(plane: Plane, transfer_id: UUID, now: datetime) -> None:
         if torrent is None or transfer is None or still is None:
             return
         await tx.execute(delete(Object).where(Object.transfer_id == transfer_id))  # their parts with them
-        await _bury(tx, transfer, now)
+        await bury(tx, transfer, now)
         transfer.go, transfer.down_bytes, transfer.stored_bytes = False, 0, 0
         await tx.flush()
         listed = exists().where(Job.transfer_id == transfer_id, Job.removed_at.is_(None))
@@ -109,19 +95,6 @@ async def _let_go(plane: Plane, transfer_id: UUID, now: datetime) -> None:
             await tx.execute(delete(Transfer).where(Transfer.id == transfer_id))
             await _forget_torrent(tx, torrent.id)
     log.info("transfer.purged", transfer=str(transfer_id))
-
-
-async def _bury(tx: Tx, transfer: Transfer, now: datetime) -> None:
-    row = {
-        "prefix": prefix(transfer.scope_id, transfer.torrent_id),
-        "scope_id": transfer.scope_id,
-        "created_at": now,
-        "last_sweep_at": now - timedelta(seconds=1),
-    }
-    renewed = {"created_at": row["created_at"], "last_sweep_at": row["last_sweep_at"]}
-    await tx.execute(
-        insert(Tombstone).values(row).on_conflict_do_update(index_elements=[Tombstone.prefix], set_=renewed)
-    )
 
 
 async def _forget_torrent(tx: Tx, torrent_id: UUID) -> None:
@@ -167,5 +140,7 @@ async def _spared(tx: Tx, below: str) -> Spared:
     named = frozenset(await tx.scalars(keys))
     if not await tx.scalar(select(exists().where(of_torrent))):
         return Spared(EVERYTHING, named)
-    unwanted = select(func.max(Transfer.epoch)).where(of_torrent, Transfer.state.in_(TRANSFER_ENDED), ~Transfer.go)
+    unwanted = select(func.max(Transfer.epoch)).where(
+        of_torrent, Transfer.state.in_(TRANSFER_ENDED), ~Transfer.go | (Transfer.state == TransferState.STORED)
+    )
     return Spared(await tx.scalar(unwanted) or 0, named)

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from control.loops.purge import EVERYTHING, Spared, doomed, is_due, is_last
+from control.loops.purge import EVERYTHING, is_due, is_last
 from control.storage.keys import ObjectKey, object_key, parse_key, prefix
+from control.transfers.leftovers import Spared, doomed
 from control.transfers.model import Tombstone
 
 SCOPE, TORRENT = UUID(int=1), UUID(int=2)
