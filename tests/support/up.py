@@ -20,6 +20,7 @@ READY_S = 90
 STOP_S = 40
 PORTS_PER_STACK = 100
 FIRST_PORT = 21_000
+WORKERS, ROWS = 4, 25
 CHILDREN = {
     "postgres": "postgres",
     "nats": "nats-server",
@@ -127,9 +128,11 @@ def open_folder() -> Iterator[Path]:
 
 
 def free_row() -> int:
-    """A public port whose whole row is free; rows are tried in an order that differs between test processes."""
-    for step in range(100):
-        port = FIRST_PORT + (os.getpid() + step) % 100 * PORTS_PER_STACK
+    """A public port whose whole row is free. Each worker has rows of its own, below those that the system gives away."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % WORKERS
+    for step in range(ROWS):
+        row = worker * ROWS + (os.getpid() + step) % ROWS
+        port = FIRST_PORT + row * PORTS_PER_STACK
         if all(_is_free(port + n) for n in range(40)):
             return port
     raise RuntimeError("no free row of ports")

@@ -15,9 +15,8 @@ import pytest
 from msgspec import Struct
 
 from stack.paths import ROOT
-from stack.ports import PURPOSES
 from tests.integration.stack.test_supervise import is_alive, until
-from tests.support.servers import free_ports
+from tests.support.up import free_row
 
 WAIT_S = 60.0
 STANDINS = ROOT / "tests" / "support" / "standins"
@@ -43,11 +42,6 @@ class Run(Struct, frozen=True):
         names = ("postgres -D", "nats-server", "weed", "control api", "control work", "agent run")
         lines = [line.split(maxsplit=1) for line in listed.splitlines()]
         return {name: int(pid) for pid, args in lines for name in names if name in args}
-
-
-def first_port() -> int:
-    """Of a row that is likely free; a taken one is refused, and the test says so."""
-    return min(free_ports(1)[0], 65_000 - len(PURPOSES))
 
 
 async def begin(folder: Path, *arguments: str, data: Path | None = None) -> Run:
@@ -90,7 +84,7 @@ async def up(servers_dir: Path) -> AsyncIterator[Run]:
     """Started twice: the second start is the one that stays."""
     folder = servers_dir / "up"
     folder.mkdir(mode=0o711)
-    async with running(folder, "--port", str(first_port())) as first:
+    async with running(folder, "--port", str(free_row())) as first:
         facts = first.facts
         assert facts["admin_password"] in first.said
         assert (folder / "ready.json").stat().st_mode & 0o777 == 0o600
@@ -132,7 +126,7 @@ async def test_taken_ports_are_refused_by_name(up: Run, tmp_path: Path) -> None:
 async def test_two_stacks_run_side_by_side(up: Run, servers_dir: Path) -> None:
     folder = servers_dir / "beside"
     folder.mkdir(mode=0o711)
-    async with running(folder, "--port", str(first_port()), "--agents", "2") as other:
+    async with running(folder, "--port", str(free_row()), "--agents", "2") as other:
         assert other.facts["api"] != up.facts["api"]
         assert len([name for name in other.said.splitlines() if name.startswith("agent-2: running")]) == 1
 
@@ -140,7 +134,7 @@ async def test_two_stacks_run_side_by_side(up: Run, servers_dir: Path) -> None:
 async def test_killed_while_it_first_started_it_begins_again_and_nothing_is_left_running(servers_dir: Path) -> None:
     folder = servers_dir / "half"
     folder.mkdir(mode=0o711)
-    port = str(first_port())
+    port = str(free_row())
     run = await begin(folder, "--port", port)
     await until(lambda: "nats-server" in run.children(), "its first child")
     children = run.children()
@@ -156,6 +150,6 @@ async def test_killed_while_it_first_started_it_begins_again_and_nothing_is_left
 async def test_as_root_a_private_folder_on_the_way_is_refused_and_stays_private(tmp_path: Path) -> None:
     private = tmp_path / "private"
     private.mkdir(mode=0o700)
-    said = await refused(private, "--port", str(first_port()))
+    said = await refused(private, "--port", str(free_row()))
     assert "may not enter" in said
     assert private.stat().st_mode & 0o777 == 0o700
