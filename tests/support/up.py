@@ -128,7 +128,7 @@ def open_folder() -> Iterator[Path]:
 
 
 def free_row() -> int:
-    """A public port whose whole row is free. Each worker has rows of its own, below those that the system gives away."""
+    """A public port whose whole row is free. Each worker has rows of its own, below those that the system gives out."""
     worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % WORKERS
     for step in range(ROWS):
         row = worker * ROWS + (os.getpid() + step) % ROWS
