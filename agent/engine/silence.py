@@ -1,27 +1,21 @@
 """Listening sockets that nobody can reach.
 
 libtorrent announces to a tracker only from an address that it listens on, so an agent that nobody may connect to has
-to listen as well. A socket filter that drops every packet makes such a port look as if there were no machine at all;
-it does not touch connections that we open.
+to listen as well. Shut down, its listening socket refuses whoever knocks, and libtorrent keeps its place: it goes on
+announcing from there, and connections that we open are not touched. (A socket filter that drops every packet works too,
+but some kernels allow it to root alone.)
 """
 
 import os
 import socket
-import struct
 from collections.abc import Collection, Iterator
 from contextlib import suppress
-from ctypes import addressof, create_string_buffer
 from pathlib import Path
 from typing import TypeAlias
 
 Place: TypeAlias = tuple[str, int]
 """Address and TCP port."""
 
-SO_ATTACH_FILTER = 26
-"""Linux alone has it, and Python does not name it."""
-_RETURN = 0x06
-_DROP_ALL = struct.pack("HBBI", _RETURN, 0, 0, 0)
-"""One classic BPF instruction: of every packet keep nothing."""
 _OPEN_FILES = Path("/proc/self/fd")
 
 
@@ -37,7 +31,7 @@ def silence(places: Collection[Place]) -> None:
             with listener:
                 place = listener.getsockname()[:2]
                 if place in places:
-                    _drop_all(listener)
+                    listener.shutdown(socket.SHUT_RDWR)
                     silenced.add(place)
     except OSError as failure:
         raise NotSilent(f"the peer port cannot be made silent ({failure}); {_ADVICE}") from failure
@@ -49,7 +43,7 @@ _ADVICE = "this needs Linux. Set SEEDLIFT_AGENT_INCOMING=true to let peers conne
 
 
 def _listeners() -> Iterator[socket.socket]:
-    """Copies, to be closed: what is set on them is set on the originals."""
+    """Copies, to be closed: what is done to them is done to the originals."""
     for entry in list(_OPEN_FILES.iterdir()):
         if not entry.is_socket():
             continue
@@ -60,8 +54,3 @@ def _listeners() -> Iterator[socket.socket]:
                 yield found
             else:
                 found.close()
-
-
-def _drop_all(listener: socket.socket) -> None:
-    code = create_string_buffer(_DROP_ALL)
-    listener.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, struct.pack("HP", 1, addressof(code)))
