@@ -12,12 +12,11 @@ import pytest
 import structlog
 from msgspec import Struct
 
-from bus.accounts import new_keys
 from control import migrate
 from control.config import Settings
 from control.plane import Plane, open_plane
 from control.serve import bound, public
-from tests.support.nats import NatsServer, start_nats
+from tests.support.nats import NatsServer, running_nats
 from tests.support.servers import Databases, Store, free_ports
 from wire.bencode import encode
 
@@ -57,11 +56,8 @@ class Api(Struct, frozen=True):
 async def nats(servers_dir: Path) -> AsyncIterator[NatsServer]:
     folder = servers_dir / "nats"
     folder.mkdir()
-    server = await start_nats(folder, new_keys())
-    try:
+    async with running_nats(folder) as server:
         yield server
-    finally:
-        await server.stop()
 
 
 @pytest.fixture(scope="session")

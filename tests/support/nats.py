@@ -2,19 +2,20 @@
 
 import asyncio
 import signal
-import socket
 import sysconfig
 from asyncio.subprocess import Process
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 from string import Template
 
-from bus.accounts import CONTROL_INBOX, Account, NatsKeys, agent_inbox, agent_jwt, server_preload
+from bus.accounts import CONTROL_INBOX, Account, NatsKeys, agent_inbox, agent_jwt, new_keys, server_preload
 from bus.connect import Bus, open_bus
 from bus.credentials import Credentials, GetCredentials, control_credentials
 from bus.jwt import new_seed, public_key
 from tests.support.certs import Authority, Signed, new_authority
+from tests.support.servers import free_ports
 from wire.clock import utcnow
 from wire.ids import AgentId
 
@@ -45,7 +46,7 @@ class NatsServer:
     def __init__(self, folder: Path, keys: NatsKeys) -> None:
         self.folder = folder
         self.keys = keys
-        self.port = _free_port()
+        self.port = free_ports(1)[0]
         self.url = f"tls://127.0.0.1:{self.port}"
         self.authority: Authority = new_authority(folder / "certs")
         self.control: Signed = self.authority.client("spiffe://test/control")
@@ -135,14 +136,11 @@ class NatsServer:
             await process.wait()
 
 
-async def start_nats(folder: Path, keys: NatsKeys) -> NatsServer:
-    server = NatsServer(folder, keys)
+@asynccontextmanager
+async def running_nats(folder: Path) -> AsyncIterator[NatsServer]:
+    server = NatsServer(folder, new_keys())
     await server.start()
-    return server
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    try:
+        yield server
+    finally:
+        await server.stop()

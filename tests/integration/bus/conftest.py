@@ -4,14 +4,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from bus.accounts import new_keys
-from tests.support.nats import NatsServer, start_nats
+from tests.support.nats import NatsServer, running_nats
 
 
 @pytest.fixture(scope="module")
 async def nats(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[NatsServer]:
-    server = await start_nats(tmp_path_factory.mktemp("nats"), new_keys())
-    try:
+    async with running_nats(tmp_path_factory.mktemp("nats")) as server:
         yield server
-    finally:
-        await server.stop()

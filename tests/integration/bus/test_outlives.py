@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 from structlog.testing import capture_logs
 
-from bus.accounts import CONTROL_INBOX, new_keys
+from bus.accounts import CONTROL_INBOX
 from bus.connect import Bus, Message, open_bus
 from bus.credentials import Credentials, control_credentials
 from bus.errors import BusDown
@@ -14,7 +14,7 @@ from bus.jetstream import publish_stored
 from bus.pull import pull
 from bus.streams import ensure_fleet
 from telemetry.correlation import correlated, correlation_id
-from tests.support.nats import NatsServer, start_nats
+from tests.support.nats import NatsServer, running_nats
 from tests.support.until import LIMIT_S, until
 from wire.ids import AgentId, new_id
 from wire.subjects import nudge_agent, work
@@ -26,11 +26,8 @@ SHORT_JWT_S = 2
 @pytest.fixture
 async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[NatsServer]:
     """One for each test: they kill it."""
-    server = await start_nats(tmp_path_factory.mktemp("nats"), new_keys())
-    try:
+    async with running_nats(tmp_path_factory.mktemp("nats")) as server:
         yield server
-    finally:
-        await server.stop()
 
 
 class Ear:

@@ -11,12 +11,11 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 
 from bus import streams
-from bus.accounts import new_keys
 from control import migrate
 from control.config import Settings
 from control.fleet import listener
 from control.plane import Plane, open_plane
-from tests.support.nats import NatsServer, start_nats
+from tests.support.nats import NatsServer, running_nats
 from tests.support.servers import Databases, Store, free_ports
 from tests.support.until import until
 
@@ -31,11 +30,8 @@ TIME_SCALE = 10.0
 async def fleet_nats(servers_dir: Path) -> AsyncIterator[NatsServer]:
     folder = servers_dir / "fleet-nats"
     folder.mkdir()
-    server = await start_nats(folder, new_keys())
-    try:
+    async with running_nats(folder) as server:
         yield server
-    finally:
-        await server.stop()
 
 
 @pytest.fixture(scope="session")
