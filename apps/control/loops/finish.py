@@ -6,7 +6,7 @@ is what the store has acknowledged.
                                                   └── a part is missing or another ──► forget it, try again
     an agent says that an upload is gone ──► is it? ──► forget it and its parts
     small files, which agents put by themselves ──► are they there, whole? ──► if not, forget them
-    objects of earlier epochs that nobody reported ──► removed
+    objects of earlier epochs that nobody reported, uploads that nobody wrote down ──► removed
     all files stored ──► transfer stored ──► its jobs completed
 """
 
@@ -228,7 +228,7 @@ def _said_to_be_done() -> Select[UUID]:
 
 async def _conclude(plane: Plane, transfer_id: UUID, now: dt.datetime) -> None:
     await _store_empty_files(plane, transfer_id, now)
-    await _look_for_small(plane, transfer_id)
+    await _compare_with_store(plane, transfer_id)
     async with plane.working() as tx:
         transfer = await locked(tx, transfer_id)
         if transfer is None or not transfer.go or TransferState.STORED not in TRANSFER_MOVES[transfer.state]:
@@ -250,16 +250,19 @@ async def _conclude(plane: Plane, transfer_id: UUID, now: dt.datetime) -> None:
         await plane.nudge_agent(agent)
 
 
-async def _look_for_small(plane: Plane, transfer_id: UUID) -> None:
-    """Of these nobody but an agent has said that they are there: seen before the end, in one listing. What is missing
-    or has another size is forgotten, and put again. What an earlier epoch put and could not report any more goes."""
+async def _compare_with_store(plane: Plane, transfer_id: UUID) -> None:
+    """Before the end. Of small files nobody but an agent has said that they are there: what is missing or has another
+    size is forgotten, and put again. What an earlier epoch put and could not report any more goes."""
     async with plane.db.working() as tx:
         transfer = await tx.get(Transfer, transfer_id)
         if transfer is None or (await _missing(tx, transfer))[0]:
             return
+        unfinished = (Object.transfer_id == transfer_id) & Object.upload_id.is_not(None) & Object.stored_at.is_(None)
+        in_use = frozenset(await tx.scalars(select(Object.upload_id).where(unfinished)))
         small = (Object.transfer_id == transfer_id) & Object.upload_id.is_(None)
         said = dict((await tx.execute(select(Object.key, Object.size_bytes).where(small))).all())
         named = frozenset(await tx.scalars(select(Object.key).where(Object.transfer_id == transfer_id)))
+    await _close_uploads(plane, prefix(transfer.scope_id, transfer.torrent_id), in_use)
     if not said and transfer.epoch == 1:
         return
     there = await plane.store.sizes(prefix(transfer.scope_id, transfer.torrent_id))
@@ -271,6 +274,14 @@ async def _look_for_small(plane: Plane, transfer_id: UUID) -> None:
             for first in range(0, len(lost), FORGOTTEN_AT_ONCE):
                 some = Object.key.in_(lost[first : first + FORGOTTEN_AT_ONCE])
                 await tx.execute(delete(Object).where(small, some))
+
+
+async def _close_uploads(plane: Plane, below: str, in_use: frozenset[str | None]) -> None:
+    """Whoever opened one was killed before he wrote it down; or the store was, before it forgot one it had completed."""
+    for upload in await plane.store.uploads(below):
+        if upload.upload_id not in in_use:
+            log.warning("upload.closed", key=upload.key)
+            await plane.store.abort(upload.key, upload.upload_id)
 
 
 async def _store_empty_files(plane: Plane, transfer_id: UUID, now: dt.datetime) -> None:

@@ -9,6 +9,7 @@ from control.jobs.model import Event
 from control.loops import finish
 from control.plane import Plane
 from control.storage.errors import NoSuchUpload
+from control.storage.keys import prefix
 from control.transfers.model import Part
 from tests.support.fleet import (
     FakeAgent,
@@ -113,6 +114,16 @@ async def test_an_upload_that_is_gone_is_begun_anew(plane: Plane) -> None:
     await agent.sync(agent.report(wanted.transfer, parts=parts, files=files, done=True))
     await finish.step(plane, utcnow())
     assert (await read_job(plane, wanted.job)).state is JobState.COMPLETED
+
+
+async def test_an_upload_that_was_opened_and_never_written_down_is_closed(plane: Plane) -> None:
+    wanted, _ = await said_to_be_stored(plane, BIG)
+    (row,) = await read_objects(plane, wanted.transfer)
+    await plane.store.open_upload(row.key)
+    await finish.step(plane, utcnow())
+    assert (await read_job(plane, wanted.job)).state is JobState.COMPLETED
+    assert await plane.store.uploads(prefix(wanted.org, wanted.torrent)) == []
+    assert await read_object(plane.store, row.key) == content(0, BIG)
 
 
 async def test_done_without_all_parts_is_not_believed(plane: Plane) -> None:
