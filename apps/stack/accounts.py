@@ -44,12 +44,16 @@ def _by_uid(uid: int) -> Account:
 
 def must_reach(path: Path, account: Account) -> None:
     """Every folder on the way must be searchable; opening somebody's private folder is not ours to do."""
-    for folder in reversed(path.resolve().parents):
-        if not _may_search(folder, account):
-            raise CannotStart(
-                f"PostgreSQL runs as the account {account.name!r}, which may not enter {folder}: "
-                f"move the project and its data folder out of it, or run as an ordinary user."
-            )
+    if (folder := barrier(path, account)) is not None:
+        raise CannotStart(
+            f"PostgreSQL runs as the account {account.name!r}, which may not enter {folder}: "
+            f"choose another place with --data DIR, or run as an ordinary user."
+        )
+
+
+def barrier(path: Path, account: Account) -> Path | None:
+    """The first folder on the way that the account may not enter."""
+    return next((folder for folder in reversed(path.resolve().parents) if not _may_search(folder, account)), None)
 
 
 def _may_search(folder: Path, account: Account) -> bool:

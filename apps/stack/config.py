@@ -6,9 +6,11 @@ from msgspec import Struct
 
 from stack.paths import ROOT
 
+DATA = ROOT / ".seedlift"
+
 
 class Settings(Struct, frozen=True, kw_only=True):
-    data: Path = ROOT / ".seedlift"
+    data: Path = DATA
     host: str = "127.0.0.1"
     """Where the public listener and the S3 gateway listen; everything else stays on loopback."""
     port: int | None = None

