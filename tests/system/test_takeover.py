@@ -66,6 +66,21 @@ async def test_an_agent_that_is_stopped_hands_its_work_over_at_once(tmp_path: Pa
             await all_there_once(stack, member, job["id"], slow)
 
 
+async def test_an_agent_retired_in_mid_transfer_is_replaced_at_once(tmp_path: Path) -> None:
+    """Its lease would last longer than this test may take."""
+    sets = ["control.lease_s=600"]
+    async with up.running(tmp_path / "stack", "--agents", "2", sets=sets) as stack, signed_up(stack.api) as member:
+        async with swarm(tmp_path, SIZES, rate_bytes=RATE) as slow:
+            job = await member.add_torrent(slow.torrent)
+            await midway(member, job["id"])
+            holder = next(a for a in (await agents.listed(stack)).values() if a["running"])
+            async with agents.operator(stack) as http:
+                answer = await http.post(f"/api/v1/fleet/agents/{holder['id']}/retire", json={"reason": "sold"})
+                assert answer.status_code == 200
+            await member.until(job["id"], "completed")
+            await all_there_once(stack, member, job["id"], slow)
+
+
 def part_of(target: str) -> tuple[str, str]:
     """(key, part number) of a request's target; a small file has none."""
     path, _, query = target.partition("?")
