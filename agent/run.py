@@ -90,7 +90,7 @@ async def _work(
 async def _claim(
     settings: Settings, identity: Identity, bus: Bus, fleet: Fleet, driver: Driver, voice: Voice, boot: BootId
 ) -> None:
-    room = claims.Room(settings.agent_slots, driver.load)
+    room = claims.Room(settings.agent_slots, driver.load, driver.takes_work)
     driver.changed = room.changed.set
     await claims.run(settings, bus, identity.pool, room, claims.Desk(fleet, boot, driver.take, voice.turn))
 

@@ -11,7 +11,7 @@ from typing import Annotated, Literal, TypeAlias
 from msgspec import Meta, Struct
 
 from wire.ids import AgentId, BootId, ClaimId, JobId, TransferId
-from wire.states import Intent, JobState, Phase
+from wire.states import Duty, Intent, JobState, Phase
 
 PARTS_PER_REPORT = 500
 """Bounds one sync body; the rest goes with the next one, at once."""
@@ -46,6 +46,16 @@ class Enrolled(Struct, frozen=True):
     pool: str
     certificate_pem: str
     ca_pem: str
+
+
+class Renew(Struct, frozen=True, forbid_unknown_fields=True):
+    """`POST /fleet/renew`, shown the certificate that is to be followed by another."""
+
+    csr_pem: str
+
+
+class Renewed(Struct, frozen=True):
+    certificate_pem: str
 
 
 class BusCredentials(Struct, frozen=True):
@@ -207,6 +217,9 @@ class Synced(Struct, frozen=True):
     verdicts: list[Verdict]
     next_s: float
     """When to sync again if nothing happens."""
+    duty: Duty = Duty.WORK
+    renew: bool = False
+    """Two thirds of the life of the certificate that was shown are over, by the clock that signed it."""
 
 
 class Want(Struct, frozen=True, forbid_unknown_fields=True, array_like=True):

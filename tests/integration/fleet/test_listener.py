@@ -21,7 +21,7 @@ from bus.errors import BusDown
 from bus.jwt import new_seed, public_key
 from control.audit.service import Actor
 from control.config import Settings
-from control.fleet import service
+from control.fleet import pools, service
 from control.loops import revoke
 from control.plane import Plane
 from tests.support.certs import Signed, new_authority
@@ -47,6 +47,8 @@ class Enrolment(Struct, frozen=True):
 
 async def new_token(plane: Plane, *, name: str | None = None, pool: str | None = None, age_s: int = 0) -> TokenBody:
     async with plane.working() as tx:
+        if pool is not None:
+            await pools.describe(tx, pool, "", OPERATOR, utcnow())
         made = await service.make_token(
             tx, plane.settings, name=name, pool=pool, ttl_s=60, actor=OPERATOR, now=utcnow() - timedelta(seconds=age_s)
         )

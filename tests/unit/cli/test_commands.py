@@ -11,7 +11,8 @@ from cli import lock
 from cli.__main__ import app
 
 VERBS = ["up", "test", "check", "bench", "lock", "api", "work", "db upgrade", "agent run", "agent enrol"]
-VERBS += ["fleet token", "fleet list", "fleet retire"]
+VERBS += ["fleet token", "fleet list", "fleet show", "fleet cordon", "fleet uncordon", "fleet drain", "fleet rename"]
+VERBS += ["fleet retire", "fleet pools", "fleet pool"]
 
 
 @pytest.mark.parametrize("verb", VERBS)
