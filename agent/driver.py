@@ -11,6 +11,7 @@ from functools import partial
 from typing import assert_never
 
 from agent import reconcile
+from agent.about import about
 from agent.config import Settings
 from agent.desired import Desired
 from agent.disk import Disk
@@ -143,6 +144,7 @@ class Driver:
             found=self._found,
             reports=reports,
             leaving=self._leaving,
+            about=about(self._settings, self._disk),
         )
 
     def heard(self, sync: Sync, synced: Synced) -> None:

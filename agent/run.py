@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack, suppress
 from importlib.metadata import PackageNotFoundError, version
 
 from agent import claims, renewal, sync
+from agent.about import check
 from agent.config import Settings
 from agent.disk import Disk
 from agent.driver import Driver
@@ -42,6 +43,7 @@ async def run(settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    check(settings)
     identity = load(settings.agent_dir)
     with metrics.serve(settings.metrics_port):
         try:

@@ -20,12 +20,15 @@ WANTS_MAX = 256
 HELD_MAX = 10_000
 """Transfers of one agent. Far more than any runs, and their ids still fit one statement."""
 
+LABELS_MAX = 32
+
 # What an agent may send at all; whatever is outside is refused where it is read, before anybody reckons with it.
 Count: TypeAlias = Annotated[int, Meta(ge=0, le=2**31 - 1)]
 Bytes: TypeAlias = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 Figure: TypeAlias = Annotated[int, Meta(ge=-(2**53), le=2**53)]
 """Only shown."""
 Crc32: TypeAlias = Annotated[int, Meta(ge=0, le=2**32 - 1)]
+LabelWord: TypeAlias = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9._/-]{1,63}\Z")]
 Mark: TypeAlias = Annotated[str, Meta(max_length=256)]
 """An ETag or a key, as the store words it."""
 
@@ -185,6 +188,17 @@ class Found(Struct, frozen=True, forbid_unknown_fields=True):
     epoch: Count
 
 
+class About(Struct, frozen=True, forbid_unknown_fields=True):
+    """What an agent is, beside its version and its slots. It alone says so."""
+
+    region: Annotated[str, Meta(pattern=r"\A[A-Za-z0-9._/-]{0,63}\Z")] = ""
+    labels: Annotated[dict[LabelWord, LabelWord], Meta(max_length=LABELS_MAX)] = {}
+    disk_budget_bytes: Bytes = 0
+    """What it may fill with what it downloads."""
+    disk_free_bytes: Bytes = 0
+    """What of that it could still fill now."""
+
+
 class Sync(Struct, frozen=True, forbid_unknown_fields=True):
     """`POST /fleet/sync`: the whole of what an agent is."""
 
@@ -199,6 +213,7 @@ class Sync(Struct, frozen=True, forbid_unknown_fields=True):
     reports: Annotated[list[Report], Meta(max_length=HELD_MAX)] = []
     leaving: bool = False
     """SIGTERM: the last sync of this boot."""
+    about: About | None = None
 
 
 class Verdict(Struct, frozen=True):

@@ -102,6 +102,14 @@ def shown(der: bytes, trust_domain: str) -> Shown | None:
     return Shown(AgentId(agent), serial_text(certificate.serial_number))
 
 
+def ends(settings: Settings) -> dict[str, dt.datetime]:
+    """When what this process itself was given is no longer good."""
+    files = {"ca": settings.ca_cert_file, "fleet": settings.fleet_cert_file, "control": settings.control_cert_file}
+    return {
+        whose: x509.load_pem_x509_certificate(file.read_bytes()).not_valid_after_utc for whose, file in files.items()
+    }
+
+
 def serial_text(serial: int) -> str:
     return f"{serial:x}"
 

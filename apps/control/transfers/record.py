@@ -117,6 +117,9 @@ def _note_agent(agent: Agent, said: Sync, lease: dt.timedelta, now: dt.datetime)
     was_ready = agent.state is AgentState.READY and same_boot
     agent.boot, agent.rev, agent.seen_at = said.boot, said.rev, now
     agent.version, agent.slots = said.version[:VERSION_CHARS_MAX], max(0, min(said.slots, SLOTS_MAX))
+    if said.about is not None:
+        agent.region, agent.labels = said.about.region, dict(said.about.labels)
+        agent.disk_budget_bytes, agent.disk_free_bytes = said.about.disk_budget_bytes, said.about.disk_free_bytes
     if agent.state in (AgentState.ENROLLED, AgentState.LOST) and not said.leaving:
         agent.move(agent_state(agent.duty, holds=False))
         log.info("agent.ready", agent=str(agent.id), name=agent.name, boot=str(said.boot), state=agent.state)

@@ -205,6 +205,26 @@ async def test_bodies_are_bounded(plane: Plane, url: str, tmp_path: Path) -> Non
         assert answer.status_code in (400, 422)
 
 
+@pytest.mark.parametrize(
+    "about",
+    [
+        {"region": "a b"},
+        {"region": "a\n"},
+        {"labels": {"": "x"}},
+        {"labels": {"k": "ü"}},
+        {"labels": {str(n): "x" for n in range(33)}},
+        {"disk_free_bytes": -1},
+        {"more": 1},
+    ],
+)
+async def test_what_an_agent_says_of_itself_is_bounded(
+    plane: Plane, url: str, tmp_path: Path, about: dict[str, object]
+) -> None:
+    agent = await enrolled(plane, url, tmp_path)
+    said = msgspec.to_builtins(first_sync(BootId(new_id()))) | {"about": about}
+    assert (await post(url, "/fleet/sync", said, agent.signed.context())).status_code in (400, 422)
+
+
 async def test_a_retired_agent_is_cut_and_cannot_return(
     plane: Plane, url: str, fleet_nats: NatsServer, tmp_path: Path
 ) -> None:

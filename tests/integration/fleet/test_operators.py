@@ -17,8 +17,9 @@ from tests.support.control import serving
 from tests.support.fleet import SLOTS, add_agent, add_transfer, claimed, new_pool, read_transfer
 from wire.clock import utcnow
 from wire.ids import new_id
-from wire.messages import TokenBody
+from wire.messages import About, TokenBody
 from wire.states import TransferState
+from wire.version import VERSION
 
 PASSWORD = "correct horse battery"
 
@@ -103,6 +104,18 @@ async def test_what_an_agent_should_do_is_said_by_operators_and_audited_once(
         assert (answer.status_code, answer.json()["code"]) == (409, "agent_retired")
         unknown = await operator.post(f"/fleet/agents/{new_id()}/{verb}")
         assert (unknown.status_code, unknown.json()["code"]) == (404, "not_found")
+
+
+async def test_what_an_agent_is_is_what_it_says_itself(plane: Plane, operator: httpx.AsyncClient) -> None:
+    agent = await add_agent(plane, new_pool())
+    await agent.sync(about=About("eu-1", {"disk": "nvme"}, 100, 40), version=VERSION)
+    await agent.sync()  # of an older version, which says nothing of itself
+    shown = (await operator.get(f"/fleet/agents/{agent.id}")).json()["agent"]
+    said = {"region": "eu-1", "labels": {"disk": "nvme"}, "disk_budget_bytes": 100, "disk_free_bytes": 40}
+    assert shown | said | {"version": "test", "is_current": False} == shown
+    await agent.sync(about=About(), version=VERSION)
+    shown = (await operator.get(f"/fleet/agents/{agent.id}")).json()["agent"]
+    assert (shown["region"], shown["labels"], shown["is_current"]) == ("", {}, True)
 
 
 async def test_an_agent_is_renamed_and_two_never_have_one_name(plane: Plane, operator: httpx.AsyncClient) -> None:
