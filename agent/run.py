@@ -7,6 +7,7 @@ import asyncio
 import signal
 from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
+from datetime import timedelta
 from importlib.metadata import PackageNotFoundError, version
 
 from agent import claims, renewal, sync
@@ -24,6 +25,7 @@ from bus.accounts import agent_inbox
 from bus.connect import Bus, Message, open_bus
 from bus.credentials import Credentials
 from telemetry import logs, metrics
+from wire.clock import utcnow
 from wire.ids import BootId, new_id
 from wire.messages import Sync, Synced
 from wire.subjects import nudge_agent
@@ -134,8 +136,9 @@ async def _goodbye(settings: Settings, voice: Voice) -> None:
 
 
 async def _credentials(identity: Identity, fleet: Fleet) -> Credentials:
+    """By our own clock: were it hours ahead of the control plane's, each connection would be replaced at once."""
     fresh = await fleet.credentials()
-    return Credentials(jwt=fresh.jwt, seed=identity.nats_seed, expires_at=fresh.expires_at)
+    return Credentials(fresh.jwt, identity.nats_seed, utcnow() + timedelta(seconds=fresh.lasts_s))
 
 
 async def _nudged(driver: Driver, message: Message) -> None:

@@ -66,6 +66,8 @@ class BusCredentials(Struct, frozen=True):
 
     jwt: str
     expires_at: datetime
+    lasts_s: float
+    """The same for whoever's clock is another."""
 
 
 class Offer(Struct, frozen=True):

@@ -7,9 +7,11 @@ from pathlib import Path
 from tests.support import agents, up
 from tests.support.agents import Hand
 from tests.support.member import signed_up
+from tests.support.proxy import open_proxy
 from tests.support.swarm import swarm
 from tests.support.until import until
 from tests.system.test_survival import RATE, SIZES, all_there_once, midway
+from tests.system.test_takeover import part_of
 from wire.clock import utcnow
 
 CERTIFICATE_S = 15
@@ -42,22 +44,33 @@ async def replaced(stack: up.Up, hand: Hand) -> None:
 
 
 async def test_a_fleet_is_replaced_agent_by_agent_and_no_job_fails(tmp_path: Path) -> None:
-    async with up.running(tmp_path / "stack", "--agents", "0") as stack, signed_up(stack.api) as member:
+    port = up.free_row()
+    async with (
+        open_proxy(("127.0.0.1", port + 3)) as proxy,
+        up.running(tmp_path / "stack", "--agents", "0", sets=[f"control.store_url={proxy.url}"], port=port) as stack,
+        signed_up(stack.api) as member,
+    ):
         async with (
             agents.running(stack, "first", tmp_path / "first") as first,
             agents.running(stack, "second", tmp_path / "second") as second,
             swarm(tmp_path, SIZES, rate_bytes=RATE // 4) as slow,
         ):
             job = await member.add_torrent(slow.torrent)
-            await midway(member, job["id"])
-            holds = {name for name, agent in (await agents.listed(stack)).items() if agent["running"]}
-            for hand in sorted((first, second), key=lambda hand: hand.name not in holds):
+            await midway(member, job["id"], share=0.2)
+            listed = await agents.listed(stack)
+            holder = next(name for name, agent in listed.items() if agent["running"])
+            async with agents.operator(stack) as http:  # at once: the command takes seconds to start on a busy machine
+                url = f"/api/v1/fleet/agents/{listed[holder]['id']}/drain"
+                assert (await http.post(url, json={"hand_over": True})).status_code == 200
+            for hand in sorted((first, second), key=lambda hand: hand.name != holder):
                 await replaced(stack, hand)
             await member.until(job["id"], "completed")
             states = [event["to_state"] for event in await member.timeline(job["id"])]
             assert "failed" not in states
             assert states.count("downloading") >= 2  # it was handed over at least once
             await all_there_once(stack, member, job["id"], slow)
+            put = [part_of(request.target) for request in proxy.requests if request.method == "PUT"]
+            assert len(put) == len(set(put))  # what was on its way when it was handed over was waited for
             second.kill()
             await agents.until_state(stack, "second", "lost", limit_s=LOST_S)
 

@@ -88,7 +88,7 @@ async def renew(
 async def credentials(plane: NamedDependency[Plane], agent: NamedDependency[Caller]) -> BusCredentials:
     now = utcnow()
     jwt = agent_jwt(plane.keys, agent.nats_user, agent.id, agent.pool, now)
-    return BusCredentials(jwt, now + dt.timedelta(seconds=AGENT_JWT_S))
+    return BusCredentials(jwt, now + dt.timedelta(seconds=AGENT_JWT_S), AGENT_JWT_S)
 
 
 @post("/fleet/claim", status_code=200)

@@ -12,7 +12,7 @@ from sqlalchemy import select
 from agent import renewal
 from agent.config import Settings as AgentSettings
 from agent.fleet import Fleet, Refusal, Unreachable
-from agent.identity import Identity, ask_for_next, enrol, keep_next, load
+from agent.identity import Identity, NotEnrolled, ask_for_next, enrol, keep_next, load
 from bus.accounts import agent_inbox
 from bus.connect import open_bus
 from bus.credentials import Credentials
@@ -47,11 +47,15 @@ async def hasty(plane: Plane) -> AsyncIterator[Plane]:
 
 @pytest.fixture
 async def agent(hasty: Plane, tmp_path: Path) -> Identity:
-    async with hasty.working() as tx:
+    return await enrol(await new_token(hasty), f"agent-{new_id()}", "test", tmp_path)
+
+
+async def new_token(plane: Plane) -> str:
+    async with plane.working() as tx:
         made = await service.make_token(
-            tx, hasty.settings, name=None, pool=None, ttl_s=60, actor=OPERATOR, now=utcnow()
+            tx, plane.settings, name=None, pool=None, ttl_s=60, actor=OPERATOR, now=utcnow()
         )
-    return await enrol(made.token, f"agent-{new_id()}", "test", tmp_path)
+    return made.token
 
 
 def settings_of(identity: Identity) -> AgentSettings:
@@ -143,6 +147,18 @@ async def test_requests_and_the_bus_go_on_while_certificates_change(
                     task.cancel()
     assert failed == 0
     assert load(agent.folder.parent).pair.certificate.name == "renewed.pem"
+
+
+async def test_a_retired_agents_folder_gets_a_new_identity_and_its_work_goes_on(hasty: Plane, agent: Identity) -> None:
+    folder = agent.folder.parent
+    with pytest.raises(NotEnrolled, match="--again"):
+        await enrol(await new_token(hasty), "other", "test", folder)
+    await service.retire(hasty, agent.agent, None, OPERATOR, utcnow())
+    again = await enrol(await new_token(hasty), f"agent-{new_id()}", "test", folder, again=True)
+    assert again.agent != agent.agent
+    assert load(folder) == again
+    async with Fleet(again, settings_of(again)) as fleet:
+        assert await code_of(fleet) is None
 
 
 async def test_a_retired_agent_cannot_renew(hasty: Plane, agent: Identity) -> None:
