@@ -14,9 +14,10 @@ from agent.config import Settings
 from agent.disk import AnotherAgent, Disk
 from agent.engine.silence import NotSilent
 from agent.identity import NotEnrolled, enrol
-from agent.run import agent_version, run
+from agent.run import run
 from telemetry import logs
 from wire.settings import BadSettings, read
+from wire.version import VERSION
 
 
 def main() -> int:
@@ -52,7 +53,7 @@ def _arguments() -> argparse.Namespace:
 def _enrol(arguments: argparse.Namespace) -> int:
     folder = arguments.dir or read(Settings, os.environ).agent_dir
     with closing(Disk(folder)):  # nobody works there meanwhile
-        identity = asyncio.run(enrol(arguments.token, arguments.name, agent_version(), folder, again=arguments.again))
+        identity = asyncio.run(enrol(arguments.token, arguments.name, VERSION, folder, again=arguments.again))
     print(f"enrolled as agent {identity.agent} in pool {identity.pool}; run it with SEEDLIFT_AGENT_DIR={folder}")
     return 0
 

@@ -37,6 +37,8 @@ class Desk(Struct, frozen=True):
 
 
 async def run(settings: Settings, bus: Bus, pool: str, room: "Room", desk: Desk) -> None:
+    """A pull that is under way when we are cordoned ends by itself. The claim of what it still brings is refused, and
+    others are offered it at once; cut short, it could take an offer along for ten seconds."""
     while True:
         await room.wait()
         delivery = await pull(bus, pool, priority(room.load()), settings.wait(PULL_S))

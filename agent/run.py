@@ -8,7 +8,6 @@ import signal
 from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
 from datetime import timedelta
-from importlib.metadata import PackageNotFoundError, version
 
 from agent import claims, renewal, sync
 from agent.about import check
@@ -29,6 +28,7 @@ from wire.clock import utcnow
 from wire.ids import BootId, new_id
 from wire.messages import Sync, Synced
 from wire.subjects import nudge_agent
+from wire.version import VERSION
 
 log = logs.get(__name__)
 
@@ -65,9 +65,7 @@ async def live(settings: Settings, identity: Identity, stop: asyncio.Event) -> N
         opened.push_async_callback(engine.aclose)
         fleet = await opened.enter_async_context(Fleet(identity, settings))
         store = await opened.enter_async_context(Store(settings.agent_uploads * SMALL_AT_ONCE))
-        driver = Driver(
-            settings, engine, fleet, Uploads(engine, fleet.grants_patiently, store), disk, boot, agent_version()
-        )
+        driver = Driver(settings, engine, fleet, Uploads(engine, fleet.grants_patiently, store), disk, boot, VERSION)
         renew = asyncio.Event()
         voice = Voice(driver.build, fleet.sync, _hearing(driver, renew), driver.wake, asyncio.Lock())
         log.info("agent.started", agent=identity.agent, boot=boot, pool=identity.pool)
@@ -143,10 +141,3 @@ async def _credentials(identity: Identity, fleet: Fleet) -> Credentials:
 
 async def _nudged(driver: Driver, message: Message) -> None:
     driver.wake.set()
-
-
-def agent_version() -> str:
-    try:
-        return version("seedlift")
-    except PackageNotFoundError:
-        return "0"
