@@ -15,7 +15,7 @@ from cli.programs import ROOT, refuse
 
 CALL_S = 30.0
 POLL_S = 0.5
-AGENT_COLUMNS = ("id", "name", "pool", "state", "running", "slots", "disk_free_bytes", "version", "seen_at")
+AGENT_COLUMNS = ("name", "pool", "region", "state", "running", "slots", "disk_free_bytes", "version", "seen_at")
 POOL_COLUMNS = ("name", "agents", "ready", "slots", "running", "waiting", "description")
 
 
@@ -61,14 +61,19 @@ def token(
 
 
 def list_agents(*, as_json: Annotated[bool, Parameter(name="--json")] = False, where: Where | None = None) -> None:
-    """List the agents and their states.
+    """List the agents: what they are, what they do, and when they were heard of last.
+
+    A version with a * is another than the control plane's.
 
     Parameters
     ----------
     as_json
-        Everything that the API says of them.
+        Everything that the API says of them, ids too.
     """
-    _table(_call(where, "GET", "/api/v1/fleet/agents")["items"], AGENT_COLUMNS, as_json=as_json)
+    agents = _call(where, "GET", "/api/v1/fleet/agents")["items"]
+    if not as_json:
+        agents = [each | {"version": each["version"] + " *" * (not each["is_current"])} for each in agents]
+    _table(agents, AGENT_COLUMNS, as_json=as_json)
 
 
 def show(
@@ -234,16 +239,11 @@ def _table(rows: list[dict[str, Any]], columns: tuple[str, ...], *, as_json: boo
     if as_json:
         print(json.dumps(rows, indent=2))
         return
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(box=None)
-    for column in columns:
-        # Ids whole, however narrow the terminal: they are there to be copied.
-        table.add_column(column.removesuffix("_at").removesuffix("_bytes"), min_width=36 if column == "id" else None)
-    for row in rows:
-        table.add_row(*(_short(column, row.get(column)) for column in columns))
-    Console().print(table)
+    titles = [column.removesuffix("_at").removesuffix("_bytes") for column in columns]
+    lines = [titles, *([_short(column, row.get(column)) for column in columns] for row in rows)]
+    widths = [max(map(len, cells)) for cells in zip(*lines, strict=True)]
+    for line in lines:
+        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
 
 
 def _short(field: str, value: Any) -> str:
