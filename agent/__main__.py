@@ -5,17 +5,19 @@ import asyncio
 import os
 import socket
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import uvloop
 
 from agent.config import Settings
-from agent.disk import AnotherAgent
+from agent.disk import AnotherAgent, Disk
 from agent.engine.silence import NotSilent
 from agent.identity import NotEnrolled, enrol
-from agent.run import agent_version, run
+from agent.run import run
 from telemetry import logs
 from wire.settings import BadSettings, read
+from wire.version import VERSION
 
 
 def main() -> int:
@@ -41,13 +43,17 @@ def _arguments() -> argparse.Namespace:
     join.add_argument(
         "--name", default=socket.gethostname(), help="how operators see this agent (default: the host's name)"
     )
+    join.add_argument(
+        "--again", action="store_true", help="take the place of an identity that is no longer good; its work goes on"
+    )
     join.add_argument("--dir", type=Path, help="the agent's folder (default: SEEDLIFT_AGENT_DIR)")
     return parser.parse_args()
 
 
 def _enrol(arguments: argparse.Namespace) -> int:
     folder = arguments.dir or read(Settings, os.environ).agent_dir
-    identity = asyncio.run(enrol(arguments.token, arguments.name, agent_version(), folder))
+    with closing(Disk(folder)):  # nobody works there meanwhile
+        identity = asyncio.run(enrol(arguments.token, arguments.name, VERSION, folder, again=arguments.again))
     print(f"enrolled as agent {identity.agent} in pool {identity.pool}; run it with SEEDLIFT_AGENT_DIR={folder}")
     return 0
 

@@ -37,6 +37,8 @@ class Desk(Struct, frozen=True):
 
 
 async def run(settings: Settings, bus: Bus, pool: str, room: "Room", desk: Desk) -> None:
+    """A pull that is under way when we are cordoned ends by itself. The claim of what it still brings is refused, and
+    others are offered it at once; cut short, it could take an offer along for ten seconds."""
     while True:
         await room.wait()
         delivery = await pull(bus, pool, priority(room.load()), settings.wait(PULL_S))
@@ -45,18 +47,19 @@ async def run(settings: Settings, bus: Bus, pool: str, room: "Room", desk: Desk)
 
 
 class Room:
-    """How many transfers there may be, and how many there are."""
+    """How many transfers there may be, and how many there are; and whether new ones are wanted at all."""
 
-    def __init__(self, slots: int, held: Callable[[], int]) -> None:
+    def __init__(self, slots: int, held: Callable[[], int], wanted: Callable[[], bool] = lambda: True) -> None:
         self.slots = slots
         self._held = held
+        self._wanted = wanted
         self.changed = asyncio.Event()
 
     def load(self) -> float:
         return self._held() / self.slots
 
     async def wait(self) -> None:
-        while self._held() >= self.slots:
+        while not self._wanted() or self._held() >= self.slots:
             self.changed.clear()
             await self.changed.wait()
 

@@ -19,6 +19,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     agent_dht: bool = False
     agent_lsd: bool = False
     agent_utp: bool = False
+    agent_region: str = ""
+    agent_labels: str = ""
+    """`key=value,key=value`: both are only told to operators."""
     metrics_port: int | None = None
     time_scale: float = 1.0
     log_format: str = "json"

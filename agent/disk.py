@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import BinaryIO
 from uuid import UUID
 
+from msgspec import Struct
+
 from agent.journal import read_held
 from wire.ids import TransferId, new_id
 from wire.messages import Found
@@ -24,6 +26,12 @@ RESERVE_BYTES = 256 * MIB
 
 class AnotherAgent(Exception):
     """The folder is in use."""
+
+
+class Space(Struct, frozen=True):
+    budget_bytes: int
+    """What may be filled at all, by whatever downloads here."""
+    free_bytes: int
 
 
 class Disk:
@@ -76,6 +84,10 @@ class Disk:
                 shutil.rmtree(thrown, ignore_errors=True)
             else:
                 thrown.unlink(missing_ok=True)
+
+    def space(self) -> Space:
+        usage = shutil.disk_usage(self._transfers)
+        return Space(max(0, usage.total - RESERVE_BYTES), max(0, usage.free - RESERVE_BYTES))
 
     def room_for(self, size_bytes: int) -> bool:
         return shutil.disk_usage(self._transfers).free - RESERVE_BYTES >= size_bytes

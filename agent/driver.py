@@ -11,6 +11,7 @@ from functools import partial
 from typing import assert_never
 
 from agent import reconcile
+from agent.about import about
 from agent.config import Settings
 from agent.desired import Desired
 from agent.disk import Disk
@@ -44,12 +45,14 @@ from telemetry import logs
 from telemetry.correlation import correlated
 from wire.ids import BootId, TransferId
 from wire.messages import PARTS_PER_REPORT, Failure, Found, Spec, Sync, Synced
-from wire.states import Phase
+from wire.states import Duty, Phase
 
 log = logs.get(__name__)
 
 TICK_S = 1.0
 """How often the engine says its rates."""
+HAND_OVER_S = 8.0
+"""For parts on their way to the store, when others shall go on with our transfers."""
 
 
 class Driver:
@@ -82,6 +85,9 @@ class Driver:
         self._found: list[Found] = disk.found()
         self._rev = 0
         self._leaving = False
+        self._duty = Duty.WORK
+        self._let_go_at = 0.0
+        """Handing over: parts on their way to the store are not waited for any longer."""
         self._group: asyncio.TaskGroup | None = None
         engine.listen(self._inbox.put_nowait)
 
@@ -93,6 +99,9 @@ class Driver:
 
     def load(self) -> int:
         return len(self.desired.wanted)
+
+    def takes_work(self) -> bool:
+        return self._duty is Duty.WORK
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as self._group:
@@ -124,7 +133,7 @@ class Driver:
                 continue
             held = self._transfers[transfer]
             held.rev += 1
-            told = Told(rev=held.rev, store_rate=held.rate(now_s), handover=self._leaving)
+            told = Told(rev=held.rev, store_rate=held.rate(now_s), handover=self._leaving or self._lets_go(held, now_s))
             reports.append(report(run, held.book, held.unacked, told))
         return Sync(
             boot=self._boot,
@@ -135,6 +144,7 @@ class Driver:
             found=self._found,
             reports=reports,
             leaving=self._leaving,
+            about=about(self._settings, self._disk),
         )
 
     def heard(self, sync: Sync, synced: Synced) -> None:
@@ -146,6 +156,7 @@ class Driver:
                 cut = len(told.parts) + len(told.files) == PARTS_PER_REPORT
                 if cut or (done(self.runs[told.transfer]) and not told.done):
                     self.wake.set()
+        self._follow(synced.duty)
         self.desired.heard(sync, synced)
         for transfer in self.desired.not_adopted(sync.found):
             self._disk.drop(transfer)
@@ -153,6 +164,20 @@ class Driver:
             self._found = []
             self._sweep()
         self._inbox.put_nowait(None)
+
+    def _follow(self, duty: Duty) -> None:
+        if duty is not self._duty:
+            log.info("agent.duty", duty=duty, was=self._duty)
+            self._duty = duty
+            self._let_go_at = asyncio.get_running_loop().time() + self._settings.wait(HAND_OVER_S)
+            self.changed()
+            self.wake.set()
+
+    def _lets_go(self, held: Transfer, now_s: float) -> bool:
+        """What was stored goes with it: all of it is in the report that says so."""
+        if self._duty is not Duty.HAND_OVER or len(held.unacked) > PARTS_PER_REPORT:
+            return False
+        return not held.tasks or now_s >= self._let_go_at
 
     # Hearing.
 
@@ -196,9 +221,7 @@ class Driver:
     # Acting.
 
     def _look(self) -> None:
-        while actions := reconcile.plan(self.desired.wanted, self.runs):
-            if self._leaving:
-                break
+        while actions := self._plan():
             for action in actions:
                 self._act(action)
         for transfer, held in self._transfers.items():
@@ -209,9 +232,19 @@ class Driver:
         for kind in Phase:
             TRANSFERS.labels(phase=kind).set(sum(phase(run) is kind for run in self.runs.values()))
 
+    def _plan(self) -> list[reconcile.Action]:
+        """Who leaves does nothing any more, and who hands over brings nothing."""
+        if self._leaving:
+            return []
+        actions = reconcile.plan(self.desired.wanted, self.runs)
+        if self._duty is not Duty.HAND_OVER:
+            return actions
+        return [action for action in actions if isinstance(action, reconcile.Start | reconcile.Drop | reconcile.Halt)]
+
     def _may_upload(self, transfer: TransferId) -> Transfer | None:
         run = self.runs[transfer]
-        return self._transfers[transfer] if run.prepared and not run.failure and not self._leaving else None
+        stays = not self._leaving and self._duty is not Duty.HAND_OVER
+        return self._transfers[transfer] if run.prepared and not run.failure and stays else None
 
     def _act(self, action: reconcile.Action) -> None:
         transfer = action.transfer

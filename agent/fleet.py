@@ -6,7 +6,9 @@ FleetError ─┬─ Unreachable  no answer, or one that means "later": wait and
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import datetime
 from types import TracebackType
 from typing import TypeVar
 
@@ -17,6 +19,7 @@ from msgspec import Struct
 from agent.config import Settings
 from agent.identity import Identity
 from telemetry import logs
+from wire.clock import utcnow
 from wire.ids import TransferId
 from wire.messages import (
     BusCredentials,
@@ -25,6 +28,8 @@ from wire.messages import (
     Grant,
     Granted,
     MetadataVerdict,
+    Renew,
+    Renewed,
     Sync,
     Synced,
     Want,
@@ -73,11 +78,13 @@ class _Problem(Struct, frozen=True):
     detail: str = ""
 
 
-class Fleet:
-    """Each verb asks once; `patiently` asks until there is an answer."""
+class _Line:
+    """An HTTP client under one certificate: once it is left, it is closed with the last request under way."""
 
     def __init__(self, identity: Identity, settings: Settings) -> None:
-        self._settings = settings
+        self._busy = 0
+        self._left = False
+        self._until = identity.until()
         self._client = httpx.AsyncClient(
             base_url=identity.fleet_url,
             verify=identity.tls(),
@@ -86,13 +93,55 @@ class Fleet:
             trust_env=False,
         )
 
+    @asynccontextmanager
+    async def use(self) -> AsyncIterator[httpx.AsyncClient]:
+        self._busy += 1
+        try:
+            yield self._client
+        finally:
+            self._busy -= 1
+            await self._close_once_unused()
+
+    def hint(self, now: datetime) -> str:
+        """Whoever refuses a certificate hangs up, and often that is all one sees of it."""
+        if now < self._until:
+            return ""
+        return f"; our certificate ended on {self._until:%Y-%m-%d %H:%M} UTC: retire this agent and enrol it --again"
+
+    async def leave(self) -> None:
+        self._left = True
+        await self._close_once_unused()
+
+    async def _close_once_unused(self) -> None:
+        if self._left and not self._busy:
+            await self._client.aclose()
+
+
+class Fleet:
+    """Each verb asks once; `patiently` asks until there is an answer."""
+
+    def __init__(self, identity: Identity, settings: Settings) -> None:
+        self._settings = settings
+        self._line = _Line(identity, settings)
+
     async def __aenter__(self) -> "Fleet":
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, raised: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._client.aclose()
+        await self._line.leave()
+
+    async def show(self, identity: Identity) -> None:
+        """From now on another certificate, once it has been taken; requests under way end under the one before."""
+        fresh = _Line(identity, self._settings)
+        try:
+            await self._ask("POST", "/fleet/credentials", content=b"{}", headers=_JSON, line=fresh)
+        except BaseException:
+            await fresh.leave()
+            raise
+        before, self._line = self._line, fresh
+        await before.leave()
 
     async def claim(self, claim: Claim) -> ClaimAnswer:
         return await self._post("/fleet/claim", claim, ClaimAnswer)  # type: ignore[arg-type] # a union is no type[T] yet
@@ -105,6 +154,9 @@ class Fleet:
 
     async def grants_patiently(self, transfer: TransferId, epoch: int, wants: list[Want]) -> list[Grant]:
         return await self.patiently(lambda: self.grants(transfer, epoch, wants))
+
+    async def renew(self, renew: Renew) -> Renewed:
+        return await self._post("/fleet/renew", renew, Renewed)
 
     async def credentials(self) -> BusCredentials:
         return await self._post("/fleet/credentials", {}, BusCredentials)
@@ -148,18 +200,20 @@ class Fleet:
         content: bytes | None = None,
         headers: dict[str, str] | None = None,
         timeout: float | None = None,
+        line: "_Line | None" = None,
     ) -> bytes:
         try:
-            answer = await self._client.request(
-                method,
-                path,
-                params=params,
-                content=content,
-                headers=headers,
-                timeout=self._settings.wait(timeout or ANSWER_S),
-            )
+            async with (line or self._line).use() as client:
+                answer = await client.request(
+                    method,
+                    path,
+                    params=params,
+                    content=content,
+                    headers=headers,
+                    timeout=self._settings.wait(timeout or ANSWER_S),
+                )
         except httpx.TransportError as failure:
-            raise Unreachable(f"{method} {path}: {failure!r}") from None
+            raise Unreachable(f"{method} {path}: {failure!r}{self._line.hint(utcnow())}") from None
         if answer.is_success:
             return answer.content
         if answer.status_code in LATER:

@@ -5,16 +5,18 @@ identity, disk ──► engine, fleet, store ──► first sync (what was fou
 
 import asyncio
 import signal
+from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
-from importlib.metadata import PackageNotFoundError, version
+from datetime import timedelta
 
-from agent import claims, sync
+from agent import claims, renewal, sync
+from agent.about import check
 from agent.config import Settings
 from agent.disk import Disk
 from agent.driver import Driver
 from agent.engine.session import Session
-from agent.fleet import Fleet, FleetError
-from agent.identity import Identity, load
+from agent.fleet import Fleet, FleetError, Refusal
+from agent.identity import Identity, NotEnrolled, load
 from agent.store import Store
 from agent.sync import Voice
 from agent.upload import SMALL_AT_ONCE, Uploads
@@ -22,11 +24,16 @@ from bus.accounts import agent_inbox
 from bus.connect import Bus, Message, open_bus
 from bus.credentials import Credentials
 from telemetry import logs, metrics
+from wire.clock import utcnow
 from wire.ids import BootId, new_id
+from wire.messages import Sync, Synced
 from wire.subjects import nudge_agent
+from wire.version import VERSION
 
 log = logs.get(__name__)
 
+UNKNOWN = 401
+"""We are not known, or not any more; the answer says what to do."""
 GRACE_S = 8.0
 """For parts on their way to the store, at SIGTERM."""
 GOODBYE_S = 8.0
@@ -38,9 +45,13 @@ async def run(settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    check(settings)
     identity = load(settings.agent_dir)
     with metrics.serve(settings.metrics_port):
-        await live(settings, identity, stop)
+        try:
+            await live(settings, identity, stop)
+        except* NotEnrolled as refused:
+            raise NotEnrolled(str(refused.exceptions[0])) from None
     log.info("agent.stopped", agent=identity.agent)
 
 
@@ -54,14 +65,13 @@ async def live(settings: Settings, identity: Identity, stop: asyncio.Event) -> N
         opened.push_async_callback(engine.aclose)
         fleet = await opened.enter_async_context(Fleet(identity, settings))
         store = await opened.enter_async_context(Store(settings.agent_uploads * SMALL_AT_ONCE))
-        driver = Driver(
-            settings, engine, fleet, Uploads(engine, fleet.grants_patiently, store), disk, boot, agent_version()
-        )
-        voice = Voice(driver.build, fleet.sync, driver.heard, driver.wake, asyncio.Lock())
+        driver = Driver(settings, engine, fleet, Uploads(engine, fleet.grants_patiently, store), disk, boot, VERSION)
+        renew = asyncio.Event()
+        voice = Voice(driver.build, fleet.sync, _hearing(driver, renew), driver.wake, asyncio.Lock())
         log.info("agent.started", agent=identity.agent, boot=boot, pool=identity.pool)
         async with asyncio.TaskGroup() as group:
             driving = group.create_task(driver.run())
-            working = group.create_task(_work(settings, identity, fleet, driver, voice, boot))
+            working = group.create_task(_work(settings, identity, fleet, driver, voice, boot, renew))
             await stop.wait()
             working.cancel()
             await asyncio.wait({working})
@@ -71,9 +81,20 @@ async def live(settings: Settings, identity: Identity, stop: asyncio.Event) -> N
 
 
 async def _work(
-    settings: Settings, identity: Identity, fleet: Fleet, driver: Driver, voice: Voice, boot: BootId
+    settings: Settings,
+    identity: Identity,
+    fleet: Fleet,
+    driver: Driver,
+    voice: Voice,
+    boot: BootId,
+    renew: asyncio.Event,
 ) -> None:
-    await fleet.patiently(lambda: sync.once(voice))
+    try:
+        await fleet.patiently(lambda: sync.once(voice))
+    except Refusal as refusal:
+        if refusal.status == UNKNOWN:
+            raise NotEnrolled(f"the fleet refuses this agent. {refusal.detail}") from None
+        raise
     async with open_bus(
         "agent",
         identity.nats_url,
@@ -84,15 +105,25 @@ async def _work(
         await bus.subscribe(nudge_agent(identity.agent), lambda message: _nudged(driver, message))
         async with asyncio.TaskGroup() as group:
             group.create_task(sync.run(settings, voice))
+            group.create_task(renewal.run(settings, identity, fleet, bus, renew))
             group.create_task(_claim(settings, identity, bus, fleet, driver, voice, boot))
 
 
 async def _claim(
     settings: Settings, identity: Identity, bus: Bus, fleet: Fleet, driver: Driver, voice: Voice, boot: BootId
 ) -> None:
-    room = claims.Room(settings.agent_slots, driver.load)
+    room = claims.Room(settings.agent_slots, driver.load, driver.takes_work)
     driver.changed = room.changed.set
     await claims.run(settings, bus, identity.pool, room, claims.Desk(fleet, boot, driver.take, voice.turn))
+
+
+def _hearing(driver: Driver, renew: asyncio.Event) -> Callable[[Sync, Synced], None]:
+    def heard(sync: Sync, synced: Synced) -> None:
+        driver.heard(sync, synced)
+        if synced.renew:
+            renew.set()
+
+    return heard
 
 
 async def _goodbye(settings: Settings, voice: Voice) -> None:
@@ -103,16 +134,10 @@ async def _goodbye(settings: Settings, voice: Voice) -> None:
 
 
 async def _credentials(identity: Identity, fleet: Fleet) -> Credentials:
+    """By our own clock: were it hours ahead of the control plane's, each connection would be replaced at once."""
     fresh = await fleet.credentials()
-    return Credentials(jwt=fresh.jwt, seed=identity.nats_seed, expires_at=fresh.expires_at)
+    return Credentials(fresh.jwt, identity.nats_seed, utcnow() + timedelta(seconds=fresh.lasts_s))
 
 
 async def _nudged(driver: Driver, message: Message) -> None:
     driver.wake.set()
-
-
-def agent_version() -> str:
-    try:
-        return version("seedlift")
-    except PackageNotFoundError:
-        return "0"

@@ -2,7 +2,7 @@
 
 from cyclopts import App
 
-from cli import agent, control, develop, fleet
+from cli import agent, control, deploy, develop, fleet
 from cli.check import check
 from cli.lock import lock
 from cli.up import up
@@ -23,9 +23,13 @@ agent_app.command(agent.enrol)
 app.command(agent_app)
 
 fleet_app = App(name="fleet", help="The agents, as their operator sees them: over the API, from anywhere.")
+fleet_app.command(deploy.init)
 fleet_app.command(fleet.token)
 fleet_app.command(fleet.list_agents, name="list")
-fleet_app.command(fleet.retire)
+for fleet_verb in (
+    fleet.show, fleet.cordon, fleet.uncordon, fleet.drain, fleet.rename, fleet.retire, fleet.pools, fleet.pool,
+):  # fmt: skip
+    fleet_app.command(fleet_verb)
 app.command(fleet_app)
 
 

@@ -19,7 +19,7 @@ def run(*, folder: Annotated[Path | None, Parameter(name="--dir")] = None) -> No
     become("agent", "run", env={} if folder is None else {"SEEDLIFT_AGENT_DIR": str(folder)})
 
 
-def enrol(*, token: str, name: str, folder: Annotated[Path, Parameter(name="--dir")]) -> None:
+def enrol(*, token: str, name: str, folder: Annotated[Path, Parameter(name="--dir")], again: bool = False) -> None:
     """Make an identity for a new agent and have it signed by the fleet.
 
     Parameters
@@ -30,5 +30,9 @@ def enrol(*, token: str, name: str, folder: Annotated[Path, Parameter(name="--di
         What the operators shall call it.
     folder
         Identity, journals and data go here.
+    again
+        The folder's identity is no longer good (its certificate ended, its agent was retired): the new one takes its
+        place, and goes on with what lies there.
     """
-    become("agent", "enrol", "--token", token, "--name", name, "--dir", str(folder))
+    arguments = ["--token", token, "--name", name, "--dir", str(folder), *(["--again"] if again else [])]
+    become("agent", "enrol", *arguments)

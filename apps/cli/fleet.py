@@ -2,14 +2,21 @@
 
 import json
 import os
+import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import quote
+from uuid import UUID
 
 from cyclopts import Parameter
 
 from cli.programs import ROOT, refuse
 
 CALL_S = 30.0
+POLL_S = 0.5
+AGENT_COLUMNS = ("name", "pool", "region", "state", "running", "slots", "disk_free_bytes", "version", "seen_at")
+POOL_COLUMNS = ("name", "agents", "ready", "slots", "running", "waiting", "description")
 
 
 @Parameter(name="*")
@@ -54,39 +61,205 @@ def token(
 
 
 def list_agents(*, as_json: Annotated[bool, Parameter(name="--json")] = False, where: Where | None = None) -> None:
-    """List the agents and their states.
+    """List the agents: what they are, what they do, and when they were heard of last.
+
+    A version with a * is another than the control plane's.
 
     Parameters
     ----------
     as_json
-        Everything that the API says of them.
+        Everything that the API says of them, ids too.
     """
     agents = _call(where, "GET", "/api/v1/fleet/agents")["items"]
+    if not as_json:
+        agents = [each | {"version": each["version"] + " *" * (not each["is_current"])} for each in agents]
+    _table(agents, AGENT_COLUMNS, as_json=as_json)
+
+
+def show(
+    agent: str, /, *, as_json: Annotated[bool, Parameter(name="--json")] = False, where: Where | None = None
+) -> None:
+    """Show one agent: what it is, what it should do, and the transfers that it holds.
+
+    Parameters
+    ----------
+    agent
+        Its name or id, from `seedlift fleet list`.
+    as_json
+        As the API says it.
+    """
+    shown = _call(where, "GET", _url(where, agent))
     if as_json:
-        print(json.dumps(agents, indent=2))
+        print(json.dumps(shown, indent=2))
         return
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(box=None)
-    table.add_column("id", min_width=36)  # whole, however narrow the terminal: `retire` wants it
-    for title in ("name", "pool", "state", "seen"):
-        table.add_column(title)
-    for agent in agents:
-        table.add_row(*(str(agent.get(field) or "") for field in ("id", "name", "pool", "state", "seen_at")))
-    Console().print(table)
+    for field, value in shown["agent"].items():
+        print(f"{field:18} {_short(field, value)}")
+    for each in shown["held"]:
+        size = _bytes(each["size_bytes"])
+        print(f"holds {each['id']} {each['state']} at epoch {each['epoch']}, {_bytes(each['stored_bytes'])} of {size}")
 
 
-def retire(agent: str, /, *, where: Where | None = None) -> None:
+def cordon(agent: str, /, *, reason: str | None = None, where: Where | None = None) -> None:
+    """Give an agent no new work; what it has goes on. At once, and until `seedlift fleet uncordon`, restarts included.
+
+    Parameters
+    ----------
+    agent
+        Its name or id.
+    reason
+        Stands in the log of audit.
+    """
+    _assign(where, agent, "cordon", {"reason": reason})
+
+
+def uncordon(agent: str, /, *, reason: str | None = None, where: Where | None = None) -> None:
+    """Give an agent work again, whether it was cordoned or drained.
+
+    Parameters
+    ----------
+    agent
+        Its name or id.
+    reason
+        Stands in the log of audit.
+    """
+    _assign(where, agent, "uncordon", {"reason": reason})
+
+
+def drain(
+    agent: str,
+    /,
+    *,
+    hand_over: bool = False,
+    wait_s: float = 0,
+    reason: str | None = None,
+    where: Where | None = None,
+) -> None:
+    """Empty an agent, before its machine is stopped or upgraded: no new work, and none left behind.
+
+    It is `draining` until it holds nothing, then `drained`: it may be stopped, and nobody misses it. Give it work again
+    with `seedlift fleet uncordon`. An upgrade of a fleet, one agent after the other:
+
+    `seedlift fleet drain rack-1 --hand-over --wait-s 60`, restart it, `seedlift fleet uncordon rack-1`
+
+    Parameters
+    ----------
+    agent
+        Its name or id.
+    hand_over
+        Others go on with its transfers, from the parts that are stored: seconds. Else it ends them itself, however long
+        that takes.
+    wait_s
+        Wait so long for `drained`; exit code 1 if it is not by then.
+    reason
+        Stands in the log of audit.
+    """
+    url = _assign(where, agent, "drain", {"hand_over": hand_over, "reason": reason})
+    ends_at = time.monotonic() + wait_s
+    while wait_s and _call(where, "GET", url)["agent"]["state"] != "drained":
+        if time.monotonic() > ends_at:
+            refuse(f"{agent} is not drained within {wait_s:g} s; `seedlift fleet show {agent}` says what it holds.")
+        time.sleep(POLL_S)
+    if wait_s:
+        print(f"{agent} is drained")
+
+
+def rename(agent: str, name: str, /, *, where: Where | None = None) -> None:
+    """Call an agent something else. It is known by its certificate: nothing else changes.
+
+    Parameters
+    ----------
+    agent
+        Its name or id.
+    name
+        The new one, which no other agent may have.
+    """
+    _call(where, "PATCH", _url(where, agent), {"name": name})
+    print(f"{agent} is now {name}")
+
+
+def retire(agent: str, /, *, reason: str | None = None, where: Where | None = None) -> None:
     """Cut an agent off at once and for good; its transfers go to others.
 
     Parameters
     ----------
     agent
-        Its id, from `seedlift fleet list`.
+        Its name or id, from `seedlift fleet list`.
+    reason
+        Stands in the log of audit.
     """
-    _call(where, "POST", f"/api/v1/fleet/agents/{agent}/retire")
+    _call(where, "POST", f"{_url(where, agent)}/retire", {"reason": reason})
     print(f"{agent} is retired")
+
+
+def pools(*, as_json: Annotated[bool, Parameter(name="--json")] = False, where: Where | None = None) -> None:
+    """List the pools: sets of agents that take the same work.
+
+    Parameters
+    ----------
+    as_json
+        As the API says it.
+    """
+    _table(_call(where, "GET", "/api/v1/fleet/pools")["items"], POOL_COLUMNS, as_json=as_json)
+
+
+def pool(name: str, /, *, description: str = "", where: Where | None = None) -> None:
+    """Make a pool, or describe it anew; then `seedlift fleet token --pool NAME` lets agents into it.
+
+    Parameters
+    ----------
+    name
+        Letters, digits, - and _.
+    description
+        For people.
+    """
+    _call(where, "PUT", f"/api/v1/fleet/pools/{quote(name, safe='')}", {"description": description})
+    print(f"pool {name} is there")
+
+
+def _assign(where: Where | None, agent: str, verb: str, body: dict[str, Any]) -> str:
+    url = _url(where, agent)
+    said = _call(where, "POST", f"{url}/{verb}", body)
+    print(f"{said['name']} is {said['state']}")
+    return url
+
+
+def _url(where: Where | None, agent: str) -> str:
+    """By id, or by the name of one that is not retired."""
+    agents = "/api/v1/fleet/agents"
+    with suppress(ValueError):
+        return f"{agents}/{UUID(agent)}"
+    items = _call(where, "GET", agents)["items"]
+    ids = [each["id"] for each in items if each["name"] == agent and each["retired_at"] is None]
+    if not ids:
+        refuse(f"there is no agent {agent!r}; `seedlift fleet list` shows them.")
+    return f"{agents}/{ids[0]}"
+
+
+def _table(rows: list[dict[str, Any]], columns: tuple[str, ...], *, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(rows, indent=2))
+        return
+    titles = [column.removesuffix("_at").removesuffix("_bytes") for column in columns]
+    lines = [titles, *([_short(column, row.get(column)) for column in columns] for row in rows)]
+    widths = [max(map(len, cells)) for cells in zip(*lines, strict=True)]
+    for line in lines:
+        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+
+
+def _short(field: str, value: Any) -> str:
+    if value is None:
+        return ""
+    if field.endswith("_bytes"):
+        return _bytes(value)
+    if field.endswith(("_at", "_until")):
+        return str(value)[:19].replace("T", " ")
+    if isinstance(value, dict):
+        return ",".join(f"{key}={each}" for key, each in value.items())
+    return str(value)
+
+
+def _bytes(count: int | None) -> str:
+    return "?" if count is None else f"{count / 2**30:.1f} GiB"
 
 
 def _call(where: Where | None, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:

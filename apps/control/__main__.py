@@ -17,13 +17,13 @@ from control.config import Settings
 from control.db import Database
 from control.errors import Refusal
 from control.fleet import listener
-from control.openapi import VERSION
 from control.plane import open_plane
 from control.serve import CannotListen, bound, public
 from telemetry import logs, metrics
 from wire import settings as wire_settings
 from wire.clock import utcnow
 from wire.settings import BadSettings
+from wire.version import VERSION
 
 log = logs.get(__name__)
 

@@ -49,6 +49,8 @@ class Settings(Struct, frozen=True, kw_only=True, dict=True):
     secret_file: Path
     """32 random bytes or more: JWTs and CSRF tokens hang on it."""
     trust_domain: str = "seedlift"
+    certificate_s: float = 2_592_000
+    """An agent's certificate's life, 30 days; it is renewed at two thirds. Who was away longer enrols again."""
     pool: str = "default"
     pool_allow: str = ""
     """`<pool>=<cidr>,<cidr>;<pool>=…`: refused address ranges that a pool's agents may talk to."""

@@ -16,7 +16,8 @@ from litestar.openapi.spec import (
     SecurityScheme,
 )  # fmt: skip
 
-VERSION = "0.1.0"
+from wire.version import VERSION
+
 PUBLIC = ("/healthz", "/readyz", "/api/v1/auth/register", "/api/v1/auth/login")
 """Nobody has to be signed in."""
 THROTTLED = ("/api/v1/auth/register", "/api/v1/auth/login", "/api/v1/torrents/inspect", "/api/v1/jobs")

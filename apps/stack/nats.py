@@ -24,22 +24,34 @@ class Nats(Struct, frozen=True, kw_only=True):
     env: dict[str, str]
 
 
+class Listening(Struct, frozen=True):
+    host: str
+    port: int
+    monitor_port: int
+
+
 def prepare(nats: Nats) -> None:
     nats.dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    preload = server_preload(nats.keys)
-    text = template(
+    listening = Listening("127.0.0.1", nats.port, nats.monitor_port)
+    text = configuration(listening, nats.dir, nats.keys, ca=nats.ca, server=nats.server)
+    write_private(nats.dir / "nats.conf", text)
+
+
+def configuration(listening: Listening, folder: Path, keys: NatsKeys, *, ca: Path, server: Pair) -> str:
+    preload = server_preload(keys)
+    return template(
         "nats.conf",
-        port=nats.port,
-        monitor_port=nats.monitor_port,
-        dir=nats.dir,
-        cert_file=nats.server.cert,
-        key_file=nats.server.key,
-        ca_file=nats.ca,
+        host=listening.host,
+        port=listening.port,
+        monitor_port=listening.monitor_port,
+        dir=folder,
+        cert_file=server.cert,
+        key_file=server.key,
+        ca_file=ca,
         operator_jwt=preload.operator_jwt,
         system_account=preload.system_account,
         preload="\n".join(f"  {account}: {jwt}" for account, jwt in preload.accounts.items()),
     )
-    write_private(nats.dir / "nats.conf", text)
 
 
 def command(nats: Nats, log: Path) -> Command:

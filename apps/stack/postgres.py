@@ -141,7 +141,7 @@ async def until_up(pg: Postgres, child: Child) -> None:
     async def has_roles() -> bool:
         if not await connects("127.0.0.1", pg.port):
             return False
-        code, said = await psql(pg, _roles_sql(pg.passwords), database="postgres")
+        code, said = await psql(pg, roles_sql(pg.passwords), database="postgres")
         if code not in (0, NO_CONNECTION) or "password authentication failed" in said:
             raise CannotStart(f"PostgreSQL refused its first statements: {said}")
         return code == 0
@@ -149,7 +149,7 @@ async def until_up(pg: Postgres, child: Child) -> None:
     await until_ready(child, has_roles, within_s=START_S)
 
 
-def _roles_sql(passwords: Passwords) -> str:
+def roles_sql(passwords: Passwords) -> str:
     """What each role may touch is the migrations' business; here only that it exists and is nothing special."""
     lines = ["SET client_min_messages = warning;", "SET log_statement = 'none';"]
     for role, password in ((OWNER, passwords.owner), (API, passwords.api), (WORK, passwords.work)):

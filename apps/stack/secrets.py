@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from bus.accounts import NatsKeys, new_keys, read_keys
 from stack import certificates
-from stack.certificates import Pair, pair
+from stack.certificates import Names, Pair, pair
 from stack.errors import CannotStart
 from stack.paths import sync_folder, write_private
 from stack.postgres import Passwords
@@ -67,6 +67,12 @@ class Secrets(Struct, frozen=True, kw_only=True):
 
 
 def opened(folder: Path, host: str, now: datetime) -> Secrets:
+    """For everything on one machine."""
+    names = certificates.server_names(host)
+    return opened_for(folder, names, names, now)
+
+
+def opened_for(folder: Path, fleet: Names, nats: Names, now: datetime) -> Secrets:
     """Makes them if there are none, then reads them; certificates that grow old are renewed."""
     if not folder.exists():
         _make(folder, now)
@@ -74,8 +80,8 @@ def opened(folder: Path, host: str, now: datetime) -> Secrets:
         kept = msgspec.json.decode((folder / "kept.json").read_bytes(), type=Kept)
         found = Secrets(dir=folder, kept=kept, nats=read_keys(folder / "nats.json"))
         for pem, names in (
-            (found.fleet, certificates.server_names(host)),
-            (found.nats_server, certificates.server_names(host)),
+            (found.fleet, fleet),
+            (found.nats_server, nats),
             (found.control, certificates.control_names()),
         ):
             certificates.keep_fresh(pem, found.ca, names, now)

@@ -2,7 +2,7 @@
 
     connect ──► subscribe all ──► up ──┬── closed by whatever cause ──► wait a little ──┐
        ▲                               └── 80 % of the JWT's life ──► (the old one stays until the new one is up)
-       └────────────────────────────────────────────────────────────────────────────────┘
+       └── another certificate to show ─────────────────────────────────────────────────┘
 
 nats-py's own reconnecting is off: it gives up for good when its JWT has expired. Here every connection is a new client
 with new credentials. What was said while there was none is lost, and nobody minds: a message is only a nudge, and
@@ -126,6 +126,12 @@ class Bus:
     def on_connected(self, callback: Callable[[], None]) -> None:
         """Called after each new connection, subscriptions already made; usually some loop's `wake.set`."""
         self._on_connected.append(callback)
+
+    def show(self, tls: ssl.SSLContext) -> None:
+        """Another certificate from now on: a new connection takes over from the one that is up."""
+        self._tls = tls
+        if self._link is not None:
+            self._link.replace()
 
     async def publish(self, subject: str, data: bytes = b"", headers: Mapping[str, str] | None = None) -> None:
         """Says it now or raises BusDown; nothing is kept for later."""
@@ -257,6 +263,8 @@ class _Link:
         self._renew_s = (credentials.expires_at - utcnow()).total_seconds() * RENEW_AT
         self._went_down = went_down
         self._closed = asyncio.Event()
+        self._over = asyncio.Event()
+        """Closed, or to be replaced."""
         self._limits: set[asyncio.Timeout] = set()
         self._made: dict[Subscription, NatsSubscription | None] = {}
 
@@ -292,12 +300,14 @@ class _Link:
 
     async def held(self) -> bool:
         """True when it is time for the next one, False when this one was cut."""
-        try:
+        with suppress(TimeoutError):
             async with asyncio.timeout(self._renew_s):
-                await self._closed.wait()
-        except TimeoutError:
-            return True
-        return False
+                await self._over.wait()
+        return not self._closed.is_set()
+
+    def replace(self) -> None:
+        """It is time for the next one."""
+        self._over.set()
 
     @asynccontextmanager
     async def limit(self, timeout: float) -> AsyncIterator[None]:
@@ -345,6 +355,7 @@ class _Link:
 
     async def _on_closed(self) -> None:
         self._closed.set()
+        self._over.set()
         self._went_down(self)
         now = asyncio.get_running_loop().time()
         for limit in self._limits:

@@ -11,7 +11,7 @@ from typing import Annotated, Literal, TypeAlias
 from msgspec import Meta, Struct
 
 from wire.ids import AgentId, BootId, ClaimId, JobId, TransferId
-from wire.states import Intent, JobState, Phase
+from wire.states import Duty, Intent, JobState, Phase
 
 PARTS_PER_REPORT = 500
 """Bounds one sync body; the rest goes with the next one, at once."""
@@ -20,12 +20,15 @@ WANTS_MAX = 256
 HELD_MAX = 10_000
 """Transfers of one agent. Far more than any runs, and their ids still fit one statement."""
 
+LABELS_MAX = 32
+
 # What an agent may send at all; whatever is outside is refused where it is read, before anybody reckons with it.
 Count: TypeAlias = Annotated[int, Meta(ge=0, le=2**31 - 1)]
 Bytes: TypeAlias = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 Figure: TypeAlias = Annotated[int, Meta(ge=-(2**53), le=2**53)]
 """Only shown."""
 Crc32: TypeAlias = Annotated[int, Meta(ge=0, le=2**32 - 1)]
+LabelWord: TypeAlias = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9._/-]{1,63}\Z")]
 Mark: TypeAlias = Annotated[str, Meta(max_length=256)]
 """An ETag or a key, as the store words it."""
 
@@ -48,11 +51,23 @@ class Enrolled(Struct, frozen=True):
     ca_pem: str
 
 
+class Renew(Struct, frozen=True, forbid_unknown_fields=True):
+    """`POST /fleet/renew`, shown the certificate that is to be followed by another."""
+
+    csr_pem: str
+
+
+class Renewed(Struct, frozen=True):
+    certificate_pem: str
+
+
 class BusCredentials(Struct, frozen=True):
     """`POST /fleet/credentials`: a user JWT for the bus, asked for before every connection."""
 
     jwt: str
     expires_at: datetime
+    lasts_s: float
+    """The same for whoever's clock is another."""
 
 
 class Offer(Struct, frozen=True):
@@ -175,6 +190,17 @@ class Found(Struct, frozen=True, forbid_unknown_fields=True):
     epoch: Count
 
 
+class About(Struct, frozen=True, forbid_unknown_fields=True):
+    """What an agent is, beside its version and its slots. It alone says so."""
+
+    region: Annotated[str, Meta(pattern=r"\A[A-Za-z0-9._/-]{0,63}\Z")] = ""
+    labels: Annotated[dict[LabelWord, LabelWord], Meta(max_length=LABELS_MAX)] = {}
+    disk_budget_bytes: Bytes = 0
+    """What it may fill with what it downloads."""
+    disk_free_bytes: Bytes = 0
+    """What of that it could still fill now."""
+
+
 class Sync(Struct, frozen=True, forbid_unknown_fields=True):
     """`POST /fleet/sync`: the whole of what an agent is."""
 
@@ -189,6 +215,7 @@ class Sync(Struct, frozen=True, forbid_unknown_fields=True):
     reports: Annotated[list[Report], Meta(max_length=HELD_MAX)] = []
     leaving: bool = False
     """SIGTERM: the last sync of this boot."""
+    about: About | None = None
 
 
 class Verdict(Struct, frozen=True):
@@ -207,6 +234,9 @@ class Synced(Struct, frozen=True):
     verdicts: list[Verdict]
     next_s: float
     """When to sync again if nothing happens."""
+    duty: Duty = Duty.WORK
+    renew: bool = False
+    """Two thirds of the life of the certificate that was shown are over, by the clock that signed it."""
 
 
 class Want(Struct, frozen=True, forbid_unknown_fields=True, array_like=True):

@@ -7,10 +7,17 @@ A transfer (the work):
        └───────────┴── agent lost, handed over, offer not taken ──┘
     any state that is not final ──► failed | stopped
 
+An agent, once it is heard of: `agent_state(duty, holds)`.
+
+    enrolled ──► ready ◄──► cordoned ◄──► draining ──► drained      any ──► retired, for good
+                   ▲            ▲             │
+                   └── lost ◄───┴─ silent ────┘
+
 A job (what an organisation asked for) has no life of its own: its state is `job_state(intent, transfer)`.
 """
 
 from enum import StrEnum
+from typing import assert_never
 
 
 class TransferState(StrEnum):
@@ -47,6 +54,18 @@ class AgentState(StrEnum):
     DRAINED = "drained"
     LOST = "lost"
     RETIRED = "retired"
+
+
+class Duty(StrEnum):
+    """What an agent should do; written by operators, never by agents. Its state follows from it."""
+
+    WORK = "work"
+    CORDON = "cordon"
+    """Take nothing new."""
+    DRAIN = "drain"
+    """Take nothing new, and end what is at work."""
+    HAND_OVER = "hand_over"
+    """Take nothing new, and let others go on with what is at work."""
 
 
 class Intent(StrEnum):
@@ -113,15 +132,37 @@ JOB_MOVES: dict[JobState, frozenset[JobState]] = {
     J.EXPIRED: frozenset(),
 }
 
+A = AgentState
+
+AGENT_SYNCS = frozenset({A.READY, A.CORDONED, A.DRAINING})
+"""It is heard of: a silence means something. One that is drained may be switched off, and nobody misses it."""
+
+DRAINS = frozenset({Duty.DRAIN, Duty.HAND_OVER})
+"""Nothing shall be left on the agent."""
+
+_HEARD = frozenset({A.READY, A.CORDONED, A.DRAINING, A.DRAINED})
 AGENT_MOVES: dict[AgentState, frozenset[AgentState]] = {
-    AgentState.ENROLLED: frozenset({AgentState.READY, AgentState.RETIRED}),
-    AgentState.READY: frozenset({AgentState.CORDONED, AgentState.DRAINING, AgentState.LOST, AgentState.RETIRED}),
-    AgentState.CORDONED: frozenset({AgentState.READY, AgentState.DRAINING, AgentState.LOST, AgentState.RETIRED}),
-    AgentState.DRAINING: frozenset({AgentState.DRAINED, AgentState.READY, AgentState.LOST, AgentState.RETIRED}),
-    AgentState.DRAINED: frozenset({AgentState.READY, AgentState.LOST, AgentState.RETIRED}),
-    AgentState.LOST: frozenset({AgentState.READY, AgentState.RETIRED}),
-    AgentState.RETIRED: frozenset(),
+    A.ENROLLED: _HEARD - {A.DRAINING} | {A.RETIRED},
+    A.READY: _HEARD - {A.READY} | {A.LOST, A.RETIRED},
+    A.CORDONED: _HEARD - {A.CORDONED} | {A.LOST, A.RETIRED},
+    A.DRAINING: _HEARD - {A.DRAINING} | {A.LOST, A.RETIRED},
+    A.DRAINED: frozenset({A.READY, A.CORDONED, A.RETIRED}),
+    A.LOST: _HEARD - {A.DRAINING} | {A.RETIRED},
+    A.RETIRED: frozenset(),
 }
+
+
+def agent_state(duty: Duty, *, holds: bool) -> AgentState:
+    """What the state is of an agent that is heard of, given what it should do and whether it holds transfers."""
+    match duty:
+        case Duty.WORK:
+            return A.READY
+        case Duty.CORDON:
+            return A.CORDONED
+        case Duty.DRAIN | Duty.HAND_OVER:
+            return A.DRAINING if holds else A.DRAINED
+        case _:
+            assert_never(duty)
 
 
 def job_state(intent: Intent, transfer: TransferState, *, metadata_known: bool, claimed_before: bool) -> JobState:

@@ -14,8 +14,6 @@ from control.config import Settings
 from control.errors import BadInput
 from wire.ids import AgentId
 
-CERTIFICATE_DAYS = 30
-"""An agent that was away longer enrols again."""
 CLOCK_SKEW = dt.timedelta(minutes=5)
 """The agent's clock may be behind ours."""
 
@@ -51,10 +49,10 @@ def load(settings: Settings) -> Authority:
     return Authority(certificate, key, settings.trust_domain)
 
 
-def sign(authority: Authority, csr_pem: str, agent: AgentId, now: dt.datetime) -> Signed:
+def sign(authority: Authority, csr_pem: str, agent: AgentId, now: dt.datetime, life: dt.timedelta) -> Signed:
     """Of the request only the key is taken: name, extensions and dates are ours."""
     public_key = _key_of(csr_pem)
-    serial, until = x509.random_serial_number(), now + dt.timedelta(days=CERTIFICATE_DAYS)
+    serial, until = x509.random_serial_number(), now + life
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"agent {agent}")])
     identity = x509.UniformResourceIdentifier(f"{_prefix(authority.trust_domain)}{agent}")
     usage = x509.KeyUsage(
@@ -102,6 +100,14 @@ def shown(der: bytes, trust_domain: str) -> Shown | None:
     except ValueError:
         return None
     return Shown(AgentId(agent), serial_text(certificate.serial_number))
+
+
+def ends(settings: Settings) -> dict[str, dt.datetime]:
+    """When what this process itself was given is no longer good."""
+    files = {"ca": settings.ca_cert_file, "fleet": settings.fleet_cert_file, "control": settings.control_cert_file}
+    return {
+        whose: x509.load_pem_x509_certificate(file.read_bytes()).not_valid_after_utc for whose, file in files.items()
+    }
 
 
 def serial_text(serial: int) -> str:

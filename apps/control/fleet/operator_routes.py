@@ -1,62 +1,36 @@
-"""Operators' routes on the public listener: tokens, the list of agents, retirement."""
+"""Operators' routes on the public listener: tokens, agents and what they should do, pools."""
 
-import datetime as dt
 from uuid import UUID
 
-from litestar import get, post
+from litestar import get, patch, post, put
 from litestar.di import NamedDependency, Provide
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath, JSONBody
-from msgspec import Struct
 
 from control import auth
 from control.auth import Principal, actor_of
-from control.fleet import service
-from control.fleet.service import AgentRow
+from control.fleet import duties, pools, service
+from control.fleet.schemas import (
+    AgentDetail,
+    Agents,
+    AgentView,
+    DescribePool,
+    Drain,
+    MakeToken,
+    Pools,
+    Rename,
+    TokenView,
+    Why,
+    held_view,
+    view,
+)
 from control.http import Asked
 from control.plane import Plane
 from wire.clock import utcnow
-from wire.states import AgentState
+from wire.states import Duty
 
 REASON_CHARS_MAX = 500
 OPERATOR = {"operator": Provide(auth.operator, sync_to_thread=False)}
-
-
-class MakeToken(Struct, frozen=True, forbid_unknown_fields=True):
-    name: str | None = None
-    """The agent's; else it names itself."""
-    pool: str | None = None
-    ttl_s: int = service.TOKEN_S
-
-
-class TokenView(Struct, frozen=True):
-    token: str
-    """Shown once, good once: `seedlift agent enrol --token …`."""
-    expires_at: dt.datetime
-
-
-class AgentView(Struct, frozen=True):
-    id: UUID
-    name: str
-    pool: str
-    state: AgentState
-    boot: UUID | None
-    """Which life of its process this is."""
-    version: str
-    slots: int
-    running: int
-    seen_at: dt.datetime | None
-    certificate_until: dt.datetime
-    created_at: dt.datetime
-    retired_at: dt.datetime | None
-
-
-class Agents(Struct, frozen=True):
-    items: list[AgentView]
-
-
-class Retire(Struct, frozen=True, forbid_unknown_fields=True):
-    reason: str | None = None
 
 
 @post("/fleet/tokens", dependencies=OPERATOR, tags=["fleet"], summary="Make a one-time token for a new agent")
@@ -83,6 +57,85 @@ async def list_agents(plane: NamedDependency[Plane], operator: NamedDependency[P
         return Agents([view(row) for row in await service.listed(tx)])
 
 
+@get("/fleet/agents/{agent:uuid}", dependencies=OPERATOR, tags=["fleet"], summary="One agent, and what it holds")
+async def show_agent(
+    plane: NamedDependency[Plane], operator: NamedDependency[Principal], agent: FromPath[UUID]
+) -> AgentDetail:
+    async with plane.working() as tx:
+        row = await service.one(tx, agent)
+        return AgentDetail(view(row), [held_view(transfer) for transfer in await service.held(tx, agent)])
+
+
+@patch("/fleet/agents/{agent:uuid}", dependencies=OPERATOR, tags=["fleet"], summary="Rename an agent")
+async def rename_agent(
+    request: Asked,
+    plane: NamedDependency[Plane],
+    operator: NamedDependency[Principal],
+    agent: FromPath[UUID],
+    data: JSONBody[Rename],
+) -> AgentView:
+    await duties.rename(plane, agent, data.name, actor_of(request, operator), utcnow())
+    return await _now(plane, agent)
+
+
+@post(
+    "/fleet/agents/{agent:uuid}/cordon",
+    status_code=200,
+    dependencies=OPERATOR,
+    tags=["fleet"],
+    summary="Give an agent nothing new; what it has goes on",
+)
+async def cordon_agent(
+    request: Asked,
+    plane: NamedDependency[Plane],
+    operator: NamedDependency[Principal],
+    agent: FromPath[UUID],
+    data: JSONBody[Why | None] = None,
+) -> AgentView:
+    reason = _short(data.reason) if data else None
+    await duties.assign(plane, agent, Duty.CORDON, reason, actor_of(request, operator), utcnow())
+    return await _now(plane, agent)
+
+
+@post(
+    "/fleet/agents/{agent:uuid}/uncordon",
+    status_code=200,
+    dependencies=OPERATOR,
+    tags=["fleet"],
+    summary="Give an agent work again, whether it was cordoned or drained",
+)
+async def uncordon_agent(
+    request: Asked,
+    plane: NamedDependency[Plane],
+    operator: NamedDependency[Principal],
+    agent: FromPath[UUID],
+    data: JSONBody[Why | None] = None,
+) -> AgentView:
+    reason = _short(data.reason) if data else None
+    await duties.assign(plane, agent, Duty.WORK, reason, actor_of(request, operator), utcnow())
+    return await _now(plane, agent)
+
+
+@post(
+    "/fleet/agents/{agent:uuid}/drain",
+    status_code=200,
+    dependencies=OPERATOR,
+    tags=["fleet"],
+    summary="Empty an agent: `draining` until it holds nothing, then `drained`",
+)
+async def drain_agent(
+    request: Asked,
+    plane: NamedDependency[Plane],
+    operator: NamedDependency[Principal],
+    agent: FromPath[UUID],
+    data: JSONBody[Drain | None] = None,
+) -> AgentView:
+    asked = data or Drain()
+    duty = Duty.HAND_OVER if asked.hand_over else Duty.DRAIN
+    await duties.assign(plane, agent, duty, _short(asked.reason), actor_of(request, operator), utcnow())
+    return await _now(plane, agent)
+
+
 @post(
     "/fleet/agents/{agent:uuid}/retire",
     status_code=200,
@@ -95,29 +148,54 @@ async def retire_agent(
     plane: NamedDependency[Plane],
     operator: NamedDependency[Principal],
     agent: FromPath[UUID],
-    data: JSONBody[Retire | None] = None,
+    data: JSONBody[Why | None] = None,
 ) -> AgentView:
-    """A reason may be given; it stands in the log of audit."""
-    reason = data.reason[:REASON_CHARS_MAX] if data and data.reason else None
+    reason = _short(data.reason) if data else None
     return view(await service.retire(plane, agent, reason, actor_of(request, operator), utcnow()))
 
 
-def view(row: AgentRow) -> AgentView:
-    agent = row.agent
-    return AgentView(
-        id=agent.id,
-        name=agent.name,
-        pool=agent.pool,
-        state=agent.state,
-        boot=agent.boot,
-        version=agent.version,
-        slots=agent.slots,
-        running=row.running,
-        seen_at=agent.seen_at,
-        certificate_until=agent.certificate_until,
-        created_at=agent.created_at,
-        retired_at=agent.retired_at,
-    )
+@get("/fleet/pools", dependencies=OPERATOR, tags=["fleet"], summary="All pools")
+async def list_pools(plane: NamedDependency[Plane], operator: NamedDependency[Principal]) -> Pools:
+    async with plane.working() as tx:
+        return Pools(await pools.listed(tx, plane.settings.pool))
 
 
-ROUTES: list[HTTPRouteHandler] = [make_token, list_agents, retire_agent]
+@put(
+    "/fleet/pools/{pool:str}",
+    dependencies=OPERATOR,
+    tags=["fleet"],
+    summary="Make a pool, or describe it anew",
+)
+async def describe_pool(
+    request: Asked,
+    plane: NamedDependency[Plane],
+    operator: NamedDependency[Principal],
+    pool: FromPath[str],
+    data: JSONBody[DescribePool],
+) -> Pools:
+    async with plane.working() as tx:
+        await pools.describe(tx, pool, data.description, actor_of(request, operator), utcnow())
+        return Pools(await pools.listed(tx, plane.settings.pool))
+
+
+async def _now(plane: Plane, agent: UUID) -> AgentView:
+    async with plane.working() as tx:
+        return view(await service.one(tx, agent))
+
+
+def _short(reason: str | None) -> str | None:
+    return reason[:REASON_CHARS_MAX] if reason else None
+
+
+ROUTES: list[HTTPRouteHandler] = [
+    make_token,
+    list_agents,
+    show_agent,
+    rename_agent,
+    cordon_agent,
+    uncordon_agent,
+    drain_agent,
+    retire_agent,
+    list_pools,
+    describe_pool,
+]

@@ -8,10 +8,11 @@ from litestar import Request, Response, get, post, put
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody, QueryParameter
 from msgspec import Struct
+from msgspec.structs import replace
 
 from bus.accounts import AGENT_JWT_S, agent_jwt
 from control.errors import NotSignedIn
-from control.fleet import authority, peer, service
+from control.fleet import authority, certificates, peer, service
 from control.http import client_ip
 from control.plane import Plane
 from control.torrents import metadata
@@ -28,11 +29,12 @@ from wire.messages import (
     Enrolled,
     Granted,
     MetadataVerdict,
+    Renew,
+    Renewed,
     Sync,
     Synced,
     WantGrants,
 )
-from wire.states import AgentState
 from wire.units import MIB
 
 log = logs.get(__name__)
@@ -49,21 +51,19 @@ class Caller(Struct, frozen=True):
     id: AgentId
     pool: str
     nats_user: str
+    renew: bool
+    """It should ask for its next certificate."""
 
 
 async def caller(request: Asked, plane: NamedDependency[Plane]) -> Caller:
-    """Looked up each time: a retired agent is refused with its next request."""
     der = peer.certificate(request.scope)
     shown = authority.shown(der, plane.settings.trust_domain) if der else None
     if shown is None:
         raise NotSignedIn("Show the certificate that you got when you enrolled.", code="no_certificate")
     async with plane.db.working() as tx:
-        agent = await service.find(tx, shown.agent)
-    if agent is None or agent.certificate_serial != shown.serial:
-        raise NotSignedIn("This certificate is no agent's.", code="unknown_agent")
-    if agent.state is AgentState.RETIRED:
-        raise NotSignedIn("This agent was retired.", code="agent_retired")
-    return Caller(AgentId(agent.id), agent.pool, agent.nats_user)
+        standing = await certificates.check(tx, shown, utcnow())
+    agent = standing.agent
+    return Caller(AgentId(agent.id), agent.pool, agent.nats_user, standing.renew)
 
 
 @post("/fleet/enrol", status_code=200)
@@ -75,11 +75,20 @@ async def enrol(request: Asked, plane: NamedDependency[Plane], data: JSONBody[En
     return enrolled
 
 
+@post("/fleet/renew", status_code=200)
+async def renew(
+    request: Asked, plane: NamedDependency[Plane], agent: NamedDependency[Caller], data: JSONBody[Renew]
+) -> Renewed:
+    async with plane.working() as tx:
+        pem = await certificates.renew(tx, plane.settings, agent.id, data.csr_pem, ip=client_ip(request), now=utcnow())
+    return Renewed(pem)
+
+
 @post("/fleet/credentials", status_code=200)
 async def credentials(plane: NamedDependency[Plane], agent: NamedDependency[Caller]) -> BusCredentials:
     now = utcnow()
     jwt = agent_jwt(plane.keys, agent.nats_user, agent.id, agent.pool, now)
-    return BusCredentials(jwt, now + dt.timedelta(seconds=AGENT_JWT_S))
+    return BusCredentials(jwt, now + dt.timedelta(seconds=AGENT_JWT_S), AGENT_JWT_S)
 
 
 @post("/fleet/claim", status_code=200)
@@ -92,7 +101,7 @@ async def sync(plane: NamedDependency[Plane], agent: NamedDependency[Caller], da
     now = utcnow()
     synced, told = await record.sync(plane, agent.id, data, now)
     await progress.tell(plane, told, now)
-    return synced
+    return replace(synced, renew=agent.renew)
 
 
 @post("/fleet/grants", status_code=200)
@@ -122,4 +131,4 @@ async def give_info(
 
 
 FOR_EVERYBODY = [enrol]
-FOR_AGENTS = [credentials, claim, sync, want_grants, read_info, give_info]
+FOR_AGENTS = [renew, credentials, claim, sync, want_grants, read_info, give_info]

@@ -3,7 +3,6 @@
 import base64
 import datetime as dt
 import hashlib
-import re
 import secrets
 from uuid import UUID
 
@@ -16,8 +15,8 @@ from control.audit import service as audit
 from control.audit.service import Actor
 from control.config import Settings
 from control.db import Tx
-from control.errors import BadInput, Conflict, NotFound, NotSignedIn
-from control.fleet import authority, revocations
+from control.errors import BadInput, NotFound, NotSignedIn
+from control.fleet import certificates, duties, pools, revocations
 from control.fleet.model import Agent, EnrolToken
 from control.plane import Plane
 from control.transfers import release
@@ -32,9 +31,6 @@ log = logs.get(__name__)
 
 TOKEN_S = HOUR_S
 TOKEN_S_MAX = 30 * DAY_S
-NAME_CHARS_MAX = 63
-POOL = re.compile(r"[A-Za-z0-9_-]{1,64}")
-"""One word of a subject, with no wildcard in it."""
 VERSION_CHARS_MAX = 64
 NKEY_CHARS = 56
 """A public user key of NATS: U and 55 digits of base32."""
@@ -55,10 +51,9 @@ async def make_token(
 ) -> NewToken:
     """Shown once; only its hash is kept."""
     pool = pool or settings.pool
-    if not POOL.fullmatch(pool):
-        raise BadInput("A pool's name has letters, digits, - and _, at most 64.", code="bad_pool")
+    await pools.must_be_there(tx, pool, settings.pool)
     if name is not None:
-        _check_name(name)
+        duties.check_name(name)
     if not 0 < ttl_s <= TOKEN_S_MAX:
         raise BadInput(f"A token lasts 1 to {TOKEN_S_MAX} seconds.", code="bad_ttl")
     secret, expires_at = secrets.token_urlsafe(32), now + dt.timedelta(seconds=ttl_s)
@@ -85,48 +80,49 @@ async def enrol(tx: Tx, settings: Settings, asked: Enrol, *, ip: str | None, now
         raise NotSignedIn("This enrolment token has expired; make another one.", code="token_expired")
     _check(asked)
     name = token.name or asked.name
-    if await tx.scalar(select(Agent.id).where(Agent.name == name, Agent.retired_at.is_(None))):
-        raise Conflict(f"There is an agent named {name!r} already; retire it, or take another name.", code="name_taken")
-    ca, agent_id = authority.load(settings), AgentId(new_id())
-    signed = authority.sign(ca, asked.csr_pem, agent_id, now)
-    tx.add(
-        Agent(
-            id=agent_id,
-            name=name,
-            pool=token.pool,
-            state=AgentState.ENROLLED,
-            nats_user=asked.nats_user,
-            certificate_serial=signed.serial,
-            certificate_until=signed.until,
-            version=asked.version[:VERSION_CHARS_MAX],
-            created_at=now,
-        )
+    await duties.claim_name(tx, name)
+    agent_id = AgentId(new_id())
+    agent = Agent(
+        id=agent_id,
+        name=name,
+        pool=token.pool,
+        state=AgentState.ENROLLED,
+        nats_user=asked.nats_user,
+        version=asked.version[:VERSION_CHARS_MAX],
+        created_at=now,
     )
-    await tx.flush()
+    signed = await certificates.issue(tx, settings, agent, asked.csr_pem, now)
     token.used_at, token.agent_id = now, agent_id
     actor = Actor(name=f"agent:{agent_id}", ip=ip)
     await audit.record(tx, actor, "fleet.enrolled", f"agent:{agent_id}", now, name=name, pool=token.pool)
-    return Enrolled(agent_id, token.pool, signed.pem, ca.pem)
+    return Enrolled(agent_id, token.pool, signed.pem, settings.ca_cert_file.read_text())
 
 
-async def find(tx: Tx, agent: AgentId) -> Agent | None:
-    return await tx.get(Agent, agent)
-
-
-async def listed(tx: Tx) -> list[AgentRow]:
-    """Retired ones too, last: who looks for one should find it."""
+async def listed(tx: Tx, agent_id: UUID | None = None) -> list[AgentRow]:
+    """All or one. Retired ones too, last: who looks for one should find it."""
     running = (
         select(Transfer.agent_id, func.count().label("running"))
         .where(Transfer.agent_id.is_not(None), Transfer.state.in_(ON_AGENT))
         .group_by(Transfer.agent_id)
         .subquery()
     )
-    rows = await tx.execute(
+    query = (
         select(Agent, func.coalesce(running.c.running, 0))
         .outerjoin(running, running.c.agent_id == Agent.id)
         .order_by(Agent.retired_at.is_not(None), Agent.name, Agent.id)
     )
+    rows = await tx.execute(query if agent_id is None else query.where(Agent.id == agent_id))
     return [AgentRow(agent, int(count)) for agent, count in rows.all()]
+
+
+async def one(tx: Tx, agent_id: UUID) -> AgentRow:
+    for row in await listed(tx, agent_id):
+        return row
+    raise NotFound("There is no such agent.")
+
+
+async def held(tx: Tx, agent_id: UUID) -> list[Transfer]:
+    return list(await tx.scalars(select(Transfer).where(Transfer.agent_id == agent_id).order_by(Transfer.id)))
 
 
 async def retire(plane: Plane, agent_id: UUID, reason: str | None, actor: Actor, now: dt.datetime) -> AgentRow:
@@ -152,13 +148,8 @@ async def retire(plane: Plane, agent_id: UUID, reason: str | None, actor: Actor,
     return AgentRow(agent, 0)
 
 
-def _check_name(name: str) -> None:
-    if not 0 < len(name) <= NAME_CHARS_MAX or not name.isprintable():
-        raise BadInput(f"An agent's name has 1 to {NAME_CHARS_MAX} printable characters.", code="bad_name")
-
-
 def _check(asked: Enrol) -> None:
-    _check_name(asked.name)
+    duties.check_name(asked.name)
     nkey = asked.nats_user
     if len(nkey) != NKEY_CHARS or not nkey.startswith("U") or not nkey.isalnum() or not nkey.isascii():
         raise BadInput("nats_user must be a public user nkey (U…).", code="bad_nkey")

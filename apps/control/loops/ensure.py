@@ -6,6 +6,7 @@ from sqlalchemy import select
 
 from bus import streams
 from bus.errors import BusDown
+from control.fleet import pools
 from control.fleet.model import Agent, EnrolToken
 from control.plane import Plane
 from control.storage.errors import StoreDown
@@ -34,5 +35,6 @@ async def _pools(plane: Plane, now: datetime) -> list[str]:
     """Of agents, and of tokens that may still become some: the consumer should be there before its first agent."""
     async with plane.db.working() as tx:
         agents = await tx.scalars(select(Agent.pool).where(Agent.retired_at.is_(None)).distinct())
+        await pools.keep(tx, plane.settings.pool, now)
         tokens = await tx.scalars(select(EnrolToken.pool).where(EnrolToken.expires_at > now).distinct())
         return sorted({plane.settings.pool, *agents, *tokens})

@@ -11,12 +11,10 @@ from control.plane import Plane
 from control.transfers import release
 from control.transfers.model import Transfer, held_by
 from telemetry import logs
-from wire.states import AgentState
+from wire.states import AGENT_SYNCS, AgentState
 
 log = logs.get(__name__)
 
-HEARD = (AgentState.READY, AgentState.CORDONED, AgentState.DRAINING, AgentState.DRAINED)
-"""They sync; a silence means something."""
 GONE = (AgentState.LOST, AgentState.RETIRED)
 
 
@@ -27,7 +25,7 @@ async def step(plane: Plane, now: datetime) -> bool:
             return False
         if await _could_not_hear(tx, lease):
             return False
-        silent = Agent.state.in_(HEARD) & or_(Agent.seen_at.is_(None), Agent.seen_at < now - lease)
+        silent = Agent.state.in_(AGENT_SYNCS) & or_(Agent.seen_at.is_(None), Agent.seen_at < now - lease)
         rows = await tx.scalars(
             select(Agent).where(silent).order_by(Agent.id).with_for_update(key_share=True, skip_locked=True)
         )

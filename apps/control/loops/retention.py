@@ -6,7 +6,7 @@ from sqlalchemy import ColumnElement, delete, select
 from sqlalchemy.orm import DeclarativeBase
 
 from control.accounts.model import Answer, Session
-from control.fleet.model import EnrolToken
+from control.fleet.model import Certificate, EnrolToken
 from control.loops import driver
 from control.plane import Plane
 from wire.units import DAY_S
@@ -14,7 +14,7 @@ from wire.units import DAY_S
 ANSWERS_S = DAY_S
 """How long an Idempotency-Key is remembered."""
 TOKENS_S = 7 * DAY_S
-"""A used or expired token still says so for a while, instead of being unknown."""
+"""A used or expired token (or certificate) still says so for a while, instead of being unknown."""
 AT_ONCE = 1_000
 
 
@@ -22,6 +22,7 @@ async def step(plane: Plane, now: datetime) -> bool:
     over: list[tuple[type[DeclarativeBase], ColumnElement[bool]]] = [
         (Answer, Answer.created_at < now - timedelta(seconds=ANSWERS_S)),
         (Session, Session.expires_at < now),
+        (Certificate, Certificate.expires_at < now - timedelta(seconds=TOKENS_S)),
         (EnrolToken, EnrolToken.expires_at < now - timedelta(seconds=TOKENS_S)),
     ]
     removed = 0

@@ -27,7 +27,17 @@ from telemetry.correlation import correlated
 from wire.filelist import TOTAL_BYTES_MAX
 from wire.ids import AgentId, JobId, OrgId, TransferId
 from wire.messages import Failure, Found, Rates, Report, Sync, Synced, Verdict
-from wire.states import ON_AGENT, TRANSFER_MOVES, AgentState, Intent, Phase, TransferState
+from wire.states import (
+    DRAINS,
+    ON_AGENT,
+    TRANSFER_MOVES,
+    AgentState,
+    Duty,
+    Intent,
+    Phase,
+    TransferState,
+    agent_state,
+)
 
 log = logs.get(__name__)
 
@@ -64,6 +74,7 @@ class Outcome(Struct):
     told: list[Told]
     wake_finish: bool = False
     wake_dispatch: bool = False
+    duty: Duty = Duty.WORK
 
 
 async def sync(plane: Plane, agent_id: AgentId, said: Sync, now: dt.datetime) -> tuple[Synced, list[Told]]:
@@ -75,7 +86,8 @@ async def sync(plane: Plane, agent_id: AgentId, said: Sync, now: dt.datetime) ->
         await plane.nudge("finish")
     if outcome.wake_dispatch:
         await plane.nudge("dispatch")
-    return Synced(outcome.verdicts, plane.settings.wait(plane.settings.sync_s)), outcome.told
+    next_s = plane.settings.wait(plane.settings.sync_s)
+    return Synced(outcome.verdicts, next_s, duty=outcome.duty), outcome.told
 
 
 async def _write(tx: Tx, settings: Settings, agent_id: AgentId, said: Sync, now: dt.datetime) -> Outcome:
@@ -84,10 +96,11 @@ async def _write(tx: Tx, settings: Settings, agent_id: AgentId, said: Sync, now:
         raise NotSignedIn("This agent was retired.", code="agent_retired")
     lease = dt.timedelta(seconds=settings.wait(settings.lease_s))
     woke = _note_agent(agent, said, lease, now)
-    outcome = Outcome([], [], wake_dispatch=woke)
+    outcome = Outcome([], [], wake_dispatch=woke, duty=agent.duty)
     await _answer_found(tx, settings, agent, said, outcome, now)
     await _take_reports(tx, settings, agent, said, outcome, now)
     await _give_away(tx, settings, agent, said, lease, outcome, now)
+    await _settle_drained(tx, agent)
     return outcome
 
 
@@ -104,11 +117,15 @@ def _note_agent(agent: Agent, said: Sync, lease: dt.timedelta, now: dt.datetime)
     was_ready = agent.state is AgentState.READY and same_boot
     agent.boot, agent.rev, agent.seen_at = said.boot, said.rev, now
     agent.version, agent.slots = said.version[:VERSION_CHARS_MAX], max(0, min(said.slots, SLOTS_MAX))
+    if said.about is not None:
+        agent.region, agent.labels = said.about.region, dict(said.about.labels)
+        agent.disk_budget_bytes, agent.disk_free_bytes = said.about.disk_budget_bytes, said.about.disk_free_bytes
     if agent.state in (AgentState.ENROLLED, AgentState.LOST) and not said.leaving:
-        agent.move(AgentState.READY)
-        log.info("agent.ready", agent=str(agent.id), name=agent.name, boot=str(said.boot))
+        agent.move(agent_state(agent.duty, holds=False))
+        log.info("agent.ready", agent=str(agent.id), name=agent.name, boot=str(said.boot), state=agent.state)
     if said.leaving and agent.state is not AgentState.ENROLLED:
-        agent.move(AgentState.LOST)
+        if agent.duty not in DRAINS:  # what it still holds is given away below, and then it is drained
+            agent.move(AgentState.LOST)
         log.info("agent.left", agent=str(agent.id), name=agent.name)
     return agent.state is AgentState.READY and not was_ready
 
@@ -140,12 +157,13 @@ async def _answer_found(
 
 
 async def _adopt(tx: Tx, settings: Settings, transfer: Transfer, agent: Agent, epoch: int, now: dt.datetime) -> bool:
-    if transfer.intent is not Intent.RUN or transfer.pool != agent.pool or agent.state is not AgentState.READY:
+    """Its own even where it may take nothing new, unless others shall go on with it."""
+    if transfer.intent is not Intent.RUN or transfer.pool != agent.pool or agent.duty is Duty.HAND_OVER:
         return False
     if transfer.state in ON_AGENT and transfer.agent_id == agent.id and transfer.boot == agent.boot:
         return transfer.rev == 0  # adopted a moment ago, by this very boot
     mine = transfer.state in ON_AGENT and transfer.agent_id == agent.id
-    free = transfer.state in (TransferState.WAITING, TransferState.OFFERED)
+    free = transfer.state in (TransferState.WAITING, TransferState.OFFERED) and agent.state is AgentState.READY
     if transfer.epoch != epoch or not (mine or free):
         return False
     who = f"agent:{agent.id}"
@@ -311,6 +329,12 @@ async def _give_away(
             why = "agent_let_go" if this_boot else "agent_restarted"
             await release.after_loss(tx, transfer, settings, now=now, who=f"agent:{agent.id}", why=why)
         outcome.wake_dispatch = True
+
+
+async def _settle_drained(tx: Tx, agent: Agent) -> None:
+    if agent.duty in DRAINS and agent.state is AgentState.DRAINING and not await held_by(tx, agent.id):
+        agent.move(AgentState.DRAINED)
+        log.info("agent.drained", agent=str(agent.id), name=agent.name)
 
 
 def _pair(found: Found) -> tuple[UUID, int]:

@@ -21,7 +21,7 @@ from bus.errors import BusDown
 from bus.jwt import new_seed, public_key
 from control.audit.service import Actor
 from control.config import Settings
-from control.fleet import service
+from control.fleet import pools, service
 from control.loops import revoke
 from control.plane import Plane
 from tests.support.certs import Signed, new_authority
@@ -47,6 +47,8 @@ class Enrolment(Struct, frozen=True):
 
 async def new_token(plane: Plane, *, name: str | None = None, pool: str | None = None, age_s: int = 0) -> TokenBody:
     async with plane.working() as tx:
+        if pool is not None:
+            await pools.describe(tx, pool, "", OPERATOR, utcnow())
         made = await service.make_token(
             tx, plane.settings, name=name, pool=pool, ttl_s=60, actor=OPERATOR, now=utcnow() - timedelta(seconds=age_s)
         )
@@ -201,6 +203,26 @@ async def test_bodies_are_bounded(plane: Plane, url: str, tmp_path: Path) -> Non
         assert (answer.status_code, answer.json()["code"]) == (409, "stale_epoch")
         answer = await http.put(path, params={"epoch": "x"}, content=b"de")
         assert answer.status_code in (400, 422)
+
+
+@pytest.mark.parametrize(
+    "about",
+    [
+        {"region": "a b"},
+        {"region": "a\n"},
+        {"labels": {"": "x"}},
+        {"labels": {"k": "ü"}},
+        {"labels": {str(n): "x" for n in range(33)}},
+        {"disk_free_bytes": -1},
+        {"more": 1},
+    ],
+)
+async def test_what_an_agent_says_of_itself_is_bounded(
+    plane: Plane, url: str, tmp_path: Path, about: dict[str, object]
+) -> None:
+    agent = await enrolled(plane, url, tmp_path)
+    said = msgspec.to_builtins(first_sync(BootId(new_id()))) | {"about": about}
+    assert (await post(url, "/fleet/sync", said, agent.signed.context())).status_code in (400, 422)
 
 
 async def test_a_retired_agent_is_cut_and_cannot_return(

@@ -12,6 +12,8 @@ from bus.connect import Message as Heard
 from bus.jetstream import call
 from control import outbox
 from control.accounts.model import Answer
+from control.audit.service import Actor
+from control.fleet import service
 from control.fleet.model import EnrolToken
 from control.jobs.model import Job
 from control.loops import dispatch, driver, ensure, finish, gauges, lost, purge, relay, retention
@@ -23,6 +25,7 @@ from control.torrents.model import Torrent
 from control.transfers.model import Tombstone, Transfer
 from tests.integration.fleet.conftest import TIME_SCALE
 from tests.support.fleet import (
+    SLOTS,
     add_agent,
     add_transfer,
     claimed,
@@ -34,9 +37,10 @@ from tests.support.fleet import (
 from tests.support.until import until
 from wire.clock import utcnow
 from wire.ids import JobId, OrgId, TransferId, new_id
-from wire.messages import JobEvent, Offer
+from wire.messages import About, JobEvent, Offer
 from wire.states import AgentState, Intent, JobState, TransferState
 from wire.subjects import EVENTS, WORK, events_of
+from wire.units import DAY_S
 
 LIMIT = 10
 """Of one organisation, at work at once."""
@@ -273,3 +277,24 @@ async def test_gauges_count_what_is_there(plane: Plane) -> None:
     await add_transfer(plane, 10, pool=new_pool())
     await gauges.step(plane, utcnow())
     assert (REGISTRY.get_sample_value("control_transfers", {"state": "waiting"}) or 0) >= 1
+
+
+async def test_gauges_tell_of_each_pools_room_and_each_agents_certificate_until_it_is_retired(plane: Plane) -> None:
+    _, agent = await claimed(plane, 10)
+    await agent.sync(about=About(disk_budget_bytes=7, disk_free_bytes=5))
+    name = f"agent-{agent.id}"
+    await gauges.step(plane, utcnow())
+
+    def said(metric: str, **labels: str) -> float | None:
+        return REGISTRY.get_sample_value(metric, labels)
+
+    assert said("control_slots", pool=agent.pool, use="taken") == 1
+    assert said("control_slots", pool=agent.pool, use="free") == SLOTS - 1
+    assert said("control_agent_disk_free_bytes", agent=name) == 5
+    assert 0 < (said("control_certificate_seconds", whose=f"agent {name}") or 0) <= DAY_S
+    assert (said("control_certificate_seconds", whose="ca") or 0) > 0
+    assert (said("control_agents_outdated") or 0) >= 1  # it says that it is of version "test"
+    await service.retire(plane, agent.id, None, Actor(name="person:tests"), utcnow())
+    await gauges.step(plane, utcnow())
+    assert said("control_slots", pool=agent.pool, use="free") is None
+    assert said("control_certificate_seconds", whose=f"agent {name}") is None

@@ -20,6 +20,19 @@ async def test_who_is_full_asks_again_when_something_has_gone() -> None:
     assert room.load() == 0.5
 
 
+async def test_who_is_cordoned_asks_for_nothing_until_it_is_not() -> None:
+    wanted = False
+    room = Room(2, lambda: 0, lambda: wanted)
+    async with asyncio.timeout(5), asyncio.TaskGroup() as group:
+        waiting = group.create_task(room.wait())
+        room.changed.set()
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert not waiting.done()
+        wanted = True
+        room.changed.set()
+
+
 async def test_who_has_room_does_not_wait() -> None:
     async with asyncio.timeout(5):
         await Room(1, lambda: 0).wait()

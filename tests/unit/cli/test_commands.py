@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from cli import lock
+from cli import fleet, lock
 from cli.__main__ import app
 
 VERBS = ["up", "test", "check", "bench", "lock", "api", "work", "db upgrade", "agent run", "agent enrol"]
-VERBS += ["fleet token", "fleet list", "fleet retire"]
+VERBS += ["fleet token", "fleet list", "fleet show", "fleet cordon", "fleet uncordon", "fleet drain", "fleet rename"]
+VERBS += ["fleet retire", "fleet pools", "fleet pool", "fleet init"]
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -61,6 +62,19 @@ def test_a_local_operator_is_found_in_the_data_folder_and_an_absent_api_is_said(
     result = seedlift("fleet", "list", "--data", str(tmp_path))
     assert result.returncode == 1
     assert "http://127.0.0.1:9 does not answer" in result.stderr
+
+
+def test_a_table_has_every_cell_whole_also_where_there_is_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    rows: list[dict[str, object]] = [
+        {"name": "rack-1", "disk_free_bytes": 3 * 2**30, "seen_at": "2026-11-21T15:00:00.123456Z", "region": "x" * 63},
+        {"name": "a-longer-name", "disk_free_bytes": None, "seen_at": None, "region": ""},
+    ]
+    fleet._table(rows, ("name", "region", "disk_free_bytes", "seen_at"), as_json=False)
+    assert capsys.readouterr().out.splitlines() == [
+        f"name           region{' ' * 57}  disk_free  seen",
+        f"rack-1         {'x' * 63}  3.0 GiB    2026-11-21 15:00:00",
+        "a-longer-name",
+    ]
 
 
 def test_the_lock_names_no_address() -> None:

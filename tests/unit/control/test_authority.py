@@ -16,6 +16,7 @@ from tests.support.certs import new_authority
 from wire.ids import AgentId, new_id
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
+LIFE = timedelta(days=30)
 DOMAIN = "seedlift"
 
 
@@ -39,7 +40,7 @@ def csr(key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey, name: str = "root")
 
 
 def signed_by(ca: Authority, agent: AgentId) -> tuple[x509.Certificate, authority.Signed]:
-    signed = authority.sign(ca, csr(ec.generate_private_key(ec.SECP256R1())), agent, NOW)
+    signed = authority.sign(ca, csr(ec.generate_private_key(ec.SECP256R1())), agent, NOW, LIFE)
     return x509.load_pem_x509_certificate(signed.pem.encode()), signed
 
 
@@ -71,7 +72,7 @@ def test_only_requests_of_p256_keys_are_signed(ca: Authority) -> None:
         "-----BEGIN CERTIFICATE REQUEST-----\nAAAA\n-----END CERTIFICATE REQUEST-----",
     ):
         with pytest.raises(BadInput) as refused:
-            authority.sign(ca, pem, AgentId(new_id()), NOW)
+            authority.sign(ca, pem, AgentId(new_id()), NOW, LIFE)
         assert refused.value.code == "bad_csr"
 
 
@@ -81,4 +82,4 @@ def test_a_request_that_was_changed_after_signing_is_refused(ca: Authority) -> N
     )
     changed = x509.load_der_x509_csr(der.replace(b"root", b"toor")).public_bytes(serialization.Encoding.PEM)
     with pytest.raises(BadInput):
-        authority.sign(ca, changed.decode(), AgentId(new_id()), NOW)
+        authority.sign(ca, changed.decode(), AgentId(new_id()), NOW, LIFE)

@@ -9,6 +9,7 @@ import pytest
 
 from wire.states import (
     AGENT_MOVES,
+    AGENT_SYNCS,
     JOB_ACTIVE,
     JOB_ENDED,
     JOB_MOVES,
@@ -16,11 +17,13 @@ from wire.states import (
     TRANSFER_ENDED,
     TRANSFER_MOVES,
     AgentState,
+    Duty,
     Intent,
     JobAction,
     JobState,
     Phase,
     TransferState,
+    agent_state,
     job_actions,
     job_state,
 )
@@ -71,6 +74,16 @@ def test_what_is_over_is_over() -> None:
 
 def test_every_phase_is_a_state_on_an_agent() -> None:
     assert {TransferState(phase.value) for phase in Phase} <= ON_AGENT
+
+
+@pytest.mark.parametrize(("duty", "holds"), list(product(Duty, (False, True))))
+def test_an_agent_that_is_heard_of_can_always_do_its_duty(duty: Duty, holds: bool) -> None:
+    to = agent_state(duty, holds=holds)
+    assert not holds or to is not AgentState.DRAINED
+    for state in AgentState:
+        can_hold = state in AGENT_SYNCS
+        if state is not AgentState.RETIRED and (can_hold or not holds):
+            assert to is state or to in AGENT_MOVES[state], f"{state} → {to}"
 
 
 def worlds(state: TransferState) -> list[tuple[bool, bool]]:

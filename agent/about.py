@@ -1,0 +1,35 @@
+"""What this agent is: where it stands, how it is labelled, and how much room it has."""
+
+import msgspec
+
+from agent.config import Settings
+from agent.disk import Disk
+from wire.messages import About
+from wire.settings import BadSettings
+
+
+def about(settings: Settings, disk: Disk) -> About:
+    space = disk.space()
+    return About(
+        region=settings.agent_region,
+        labels=_labels(settings.agent_labels),
+        disk_budget_bytes=space.budget_bytes,
+        disk_free_bytes=space.free_bytes,
+    )
+
+
+def check(settings: Settings) -> None:
+    """Refused here with a sentence, rather than by the control plane with every sync."""
+    said = {"region": settings.agent_region, "labels": _labels(settings.agent_labels)}
+    try:
+        msgspec.convert(said, About)
+    except msgspec.ValidationError as bad:
+        raise BadSettings(
+            "SEEDLIFT_AGENT_REGION, and the keys and values of SEEDLIFT_AGENT_LABELS (key=value,…), are letters, digits"
+            f" and ._/-, at most 63 each: {bad}"
+        ) from None
+
+
+def _labels(text: str) -> dict[str, str]:
+    pairs = (each.partition("=") for each in text.split(",") if each.strip())
+    return {key.strip(): value.strip() for key, _, value in pairs}
