@@ -8,11 +8,16 @@
 """
 
 import fcntl
+import os
 import shutil
+from collections.abc import Collection
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 from uuid import UUID
 
+from agent.budget import Budget
+from agent.holes import can_punch
 from agent.journal import read_held
 from wire.ids import TransferId, new_id
 from wire.messages import Found
@@ -20,6 +25,7 @@ from wire.units import MIB
 
 RESERVE_BYTES = 256 * MIB
 """Never filled: journals, and whatever else lives on that disk."""
+STAT_BLOCK_BYTES = 512
 
 
 class AnotherAgent(Exception):
@@ -78,7 +84,32 @@ class Disk:
                 thrown.unlink(missing_ok=True)
 
     def room_for(self, size_bytes: int) -> bool:
-        return shutil.disk_usage(self._transfers).free - RESERVE_BYTES >= size_bytes
+        return self._free_bytes() >= size_bytes
+
+    def budget(self, wanted_bytes: int | None) -> Budget:
+        """What is free and what transfers have already, or less if that is wanted. For when an agent starts."""
+        most = self._free_bytes() + occupied_below(self._transfers)
+        total = most if wanted_bytes is None else min(most, wanted_bytes)
+        return Budget(max(0, total), can_punch=can_punch(self._trash))
+
+    def occupied(self, transfer: TransferId) -> int:
+        """Slow: for a thread."""
+        return occupied_below(self.data(transfer))
+
+    def clear(self, transfer: TransferId) -> None:
+        """Its data goes, its journal stays."""
+        self._discard(self.data(transfer))
+
+    def orphans(self, known: Collection[TransferId]) -> list[str]:
+        """Folders of no transfer that we know: thrown away, and named. Nothing makes them but a crash or a bug."""
+        names = {str(transfer) for transfer in known}
+        found = [folder for folder in self._transfers.iterdir() if folder.name not in names]
+        for folder in found:
+            self._discard(folder)
+        return [folder.name for folder in found]
+
+    def _free_bytes(self) -> int:
+        return shutil.disk_usage(self._transfers).free - RESERVE_BYTES
 
     def _folder(self, transfer: TransferId) -> Path:
         folder = self._transfers / str(transfer)
@@ -88,3 +119,13 @@ class Disk:
     def _discard(self, folder: Path) -> None:
         if folder.exists():
             folder.rename(self._trash / str(new_id()))
+
+
+def occupied_below(folder: Path) -> int:
+    """In blocks: a file may have holes."""
+    total = 0
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            with suppress(FileNotFoundError):
+                total += os.stat(os.path.join(parent, name), follow_symlinks=False).st_blocks * STAT_BLOCK_BYTES
+    return total

@@ -14,12 +14,14 @@ from agent import reconcile
 from agent.config import Settings
 from agent.desired import Desired
 from agent.disk import Disk
+from agent.drain import Drain
 from agent.engine.api import Add, Checked, Engine, MetadataArrived, MetadataMismatch, NotThere, PieceVerified
 from agent.fleet import Fleet, Refusal
 from agent.journal import Journal
 from agent.metrics import TRANSFERS
 from agent.prepare import CannotPrepare, prepare
 from agent.pump import Ears, Pump
+from agent.room import DiskRoom
 from agent.running import (
     Began,
     Counted,
@@ -50,6 +52,8 @@ log = logs.get(__name__)
 
 TICK_S = 1.0
 """How often the engine says its rates."""
+ORPHANS_S = 600.0
+"""How often folders of no transfer are looked for: there should be none."""
 
 
 class Driver:
@@ -77,7 +81,9 @@ class Driver:
         self._boot = boot
         self._version = version
         self._inbox: asyncio.Queue[Event | None] = asyncio.Queue()
-        ears = Ears(self._inbox.put_nowait, self._refused, self.wake.set)
+        self._drain = Drain(self._transfers, self._beside, self._inbox.put_nowait)
+        self.room = DiskRoom(disk.budget(settings.agent_disk_bytes), disk, self._drain.held)
+        ears = Ears(self._inbox.put_nowait, self._refused, self.wake.set, self._drain.free)
         self._pump = Pump(settings.agent_uploads, engine, uploads, ears)
         self._found: list[Found] = disk.found()
         self._rev = 0
@@ -94,10 +100,13 @@ class Driver:
     def load(self) -> int:
         return len(self.desired.wanted)
 
+    def may_claim(self) -> bool:
+        return self.room.budget.may_claim(self.load() - len(self.room.budget))
+
     async def run(self) -> None:
         async with asyncio.TaskGroup() as self._group:
             self._group.create_task(self._tick())
-            self._sweep()
+            self._group.create_task(self._clean())
             while True:
                 event = await self._inbox.get()
                 if event is not None:
@@ -142,7 +151,7 @@ class Driver:
         for told in sync.reports:
             held = self._transfers.get(told.transfer)
             if held is not None and held.spec.epoch == told.epoch and told.transfer in accepted:
-                held.unacked.acknowledged(told)
+                self._drain.free(held, held.acknowledged(told))
                 cut = len(told.parts) + len(told.files) == PARTS_PER_REPORT
                 if cut or (done(self.runs[told.transfer]) and not told.done):
                     self.wake.set()
@@ -151,7 +160,7 @@ class Driver:
             self._disk.drop(transfer)
         if sync.found:
             self._found = []
-            self._sweep()
+            self._beside_all(asyncio.to_thread(self._disk.sweep))
         self._inbox.put_nowait(None)
 
     # Hearing.
@@ -201,8 +210,9 @@ class Driver:
                 break
             for action in actions:
                 self._act(action)
+        rooms = self.room.rooms()
         for transfer, held in self._transfers.items():
-            if held.book and (changes := held.book.slide()):
+            if held.book and (changes := held.book.slide(rooms.get(transfer, 0))):
                 self._engine.ask(transfer, list(changes.items()))
         for held, task in self._pump.take(self._may_upload):
             self._beside(held, self._pump.upload(held, task))
@@ -254,7 +264,10 @@ class Driver:
         held.journal.close()
         if wipe:
             self._disk.drop(transfer)
-            self._sweep()
+            number = self.room.discard(transfer, held.book.held_bytes if held.book else 0)
+            self._beside_all(self._swept(number))
+        else:
+            self.room.leave(transfer)
         del self.runs[transfer]
         self._pump.leave(transfer)
         self.changed()
@@ -274,8 +287,9 @@ class Driver:
             web_seeds=held.spec.web_seeds,
             peers=peers,
             info=held.raw_info if content else None,
-            priorities=held.book.priorities() if content and held.book else (),
+            priorities=held.book.priorities(bounded=held.holes is not None) if content and held.book else (),
             sizes=[(file.index, file.size_bytes) for file in held.info.content] if content and held.info else (),
+            gives=held.holes is None,
         )
         try:
             self._engine.allow(held.spec.allow)
@@ -317,8 +331,9 @@ class Driver:
         return Judged(spec.transfer, go=verdict.go)
 
     async def _prepare(self, held: Transfer) -> Event:
-        await prepare(held, self._fleet, self._disk)
+        await prepare(held, self._fleet, self._disk, self.room)
         assert held.book is not None
+        self.changed()
         return Prepared(held.spec.transfer, held.book.unready, held.book.unstored)
 
     def _refused(self, held: Transfer, refusal: Refusal) -> None:
@@ -337,9 +352,23 @@ class Driver:
         held.tasks.add(task)
         task.add_done_callback(held.tasks.discard)
 
-    def _sweep(self) -> None:
+    def _beside_all(self, work: Awaitable[None]) -> None:
         if self._group is not None:
-            self._group.create_task(asyncio.to_thread(self._disk.sweep))
+            self._group.create_task(_awaited(work))
+
+    async def _swept(self, number: int) -> None:
+        await asyncio.to_thread(self._disk.sweep)
+        self.room.swept(number)
+        self.changed()
+        self._inbox.put_nowait(None)
+
+    async def _clean(self) -> None:
+        while True:
+            await asyncio.to_thread(self._disk.sweep)
+            await asyncio.sleep(ORPHANS_S)
+            known = {*self._transfers, *self.desired.wanted, *(found.transfer for found in self._found)}
+            if orphans := self._disk.orphans(known):
+                log.warning("disk.orphans", folders=orphans)
 
     async def _tick(self) -> None:
         while True:

@@ -12,7 +12,7 @@ from agent import claims, sync
 from agent.config import Settings
 from agent.disk import Disk
 from agent.driver import Driver
-from agent.engine.session import Session
+from agent.engine.pair import Pair
 from agent.fleet import Fleet, FleetError
 from agent.identity import Identity, load
 from agent.store import Store
@@ -50,7 +50,7 @@ async def live(settings: Settings, identity: Identity, stop: asyncio.Event) -> N
     async with AsyncExitStack() as opened:
         disk = Disk(settings.agent_dir)
         opened.callback(disk.close)
-        engine = Session(settings)
+        engine = Pair(settings)
         opened.push_async_callback(engine.aclose)
         fleet = await opened.enter_async_context(Fleet(identity, settings))
         store = await opened.enter_async_context(Store(settings.agent_uploads * SMALL_AT_ONCE))
@@ -90,9 +90,10 @@ async def _work(
 async def _claim(
     settings: Settings, identity: Identity, bus: Bus, fleet: Fleet, driver: Driver, voice: Voice, boot: BootId
 ) -> None:
-    room = claims.Room(settings.agent_slots, driver.load)
+    room = claims.Room(settings.agent_slots, driver.load, driver.may_claim, driver.room.budget.load)
     driver.changed = room.changed.set
-    await claims.run(settings, bus, identity.pool, room, claims.Desk(fleet, boot, driver.take, voice.turn))
+    desk = claims.Desk(fleet, boot, driver.take, voice.turn, driver.room.refuses)
+    await claims.run(settings, bus, identity.pool, room, desk)
 
 
 async def _goodbye(settings: Settings, voice: Voice) -> None:
