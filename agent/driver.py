@@ -5,6 +5,7 @@ plan. Whatever takes time (errands, uploads) runs beside it and comes back as an
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
@@ -216,8 +217,6 @@ class Driver:
                 self._engine.ask(transfer, list(changes.items()))
         for held, task in self._pump.take(self._may_upload):
             self._beside(held, self._pump.upload(held, task))
-        for kind in Phase:
-            TRANSFERS.labels(phase=kind).set(sum(phase(run) is kind for run in self.runs.values()))
 
     def _may_upload(self, transfer: TransferId) -> Transfer | None:
         run = self.runs[transfer]
@@ -374,6 +373,9 @@ class Driver:
         while True:
             with suppress(NotThere):  # the session may end before we do
                 self._engine.tick()
+            phases = Counter(phase(run) for run in self.runs.values())
+            for kind in Phase:
+                TRANSFERS.labels(phase=kind).set(phases[kind])
             await asyncio.sleep(TICK_S)
 
 

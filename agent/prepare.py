@@ -12,7 +12,7 @@ from agent.parts import Book, Span, lay_out
 from agent.room import DiskRoom, NoRoom
 from agent.transfer import Transfer
 from wire.errors import BadTorrent
-from wire.messages import WANTS_MAX, Failure, Want
+from wire.messages import DISK_BUSY, WANTS_MAX, Failure, Want
 from wire.metainfo import Info, parse_info
 
 
@@ -28,7 +28,7 @@ async def prepare(transfer: Transfer, fleet: Fleet, disk: Disk, room: DiskRoom) 
     try:
         kept = await room.admit(transfer.spec.transfer, book)
     except NoRoom as said:
-        raise CannotPrepare(Failure("no_room", str(said))) from None
+        raise CannotPrepare(Failure(DISK_BUSY if said.ever else "no_room", str(said))) from None
     if kept is Kept.WINDOWED:
         # What a window held in an earlier life is fetched again: less than reading all its holes to check it.
         await asyncio.to_thread(disk.clear, transfer.spec.transfer)

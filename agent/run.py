@@ -4,6 +4,7 @@ identity, disk ──► engine, fleet, store ──► first sync (what was fou
 """
 
 import asyncio
+import resource
 import signal
 from contextlib import AsyncExitStack, suppress
 from importlib.metadata import PackageNotFoundError, version
@@ -32,6 +33,9 @@ GRACE_S = 8.0
 GOODBYE_S = 8.0
 """For the last sync; with the engine's own eight seconds we are gone well within 30."""
 
+OPEN_FILES = 4_096
+"""Two sessions with 400 peers and 256 files each, a journal for each transfer, and the store's connections."""
+
 
 async def run(settings: Settings) -> None:
     stop = asyncio.Event()
@@ -39,6 +43,7 @@ async def run(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     identity = load(settings.agent_dir)
+    _may_open_files()
     with metrics.serve(settings.metrics_port):
         await live(settings, identity, stop)
     log.info("agent.stopped", agent=identity.agent)
@@ -106,6 +111,14 @@ async def _goodbye(settings: Settings, voice: Voice) -> None:
 async def _credentials(identity: Identity, fleet: Fleet) -> Credentials:
     fresh = await fleet.credentials()
     return Credentials(jwt=fresh.jwt, seed=identity.nats_seed, expires_at=fresh.expires_at)
+
+
+def _may_open_files() -> None:
+    """Shells commonly give a process 1,024 and let it take more."""
+    soft, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = OPEN_FILES if most == resource.RLIM_INFINITY else min(OPEN_FILES, most)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
 
 
 async def _nudged(driver: Driver, message: Message) -> None:

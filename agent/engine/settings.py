@@ -18,7 +18,7 @@ PIECES_MAX = 2_097_152
 TOKENS_MAX = 4_000_000
 CONNECTIONS_MAX = 400
 FILES_OPEN_MAX = 256
-"""A quarter of the 1,024 that a process may commonly have open; beside them 400 peers, uploads, journals."""
+"""Of one session; `agent.run` sees to it that so many may be open."""
 NO_MAPPING = 2**31 - 1
 """In blocks of 16 KiB: no file is so large."""
 EVERYWHERE = (("0.0.0.0", "255.255.255.255"), ("::", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"))

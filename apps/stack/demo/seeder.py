@@ -28,6 +28,7 @@ def seeding(torrents: dict[Path, Path], host: str, port: int, *, rate_bytes: int
             "allow_multiple_connections_per_ip": True,
             "upload_rate_limit": rate_bytes,
             "unchoke_slots_limit": -1,
+            "connections_limit": 1_000,
             "stop_tracker_timeout": 0,  # leaving needs nobody's answer
             "alert_mask": 0,
             "user_agent": "seedlift-demo",
