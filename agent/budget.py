@@ -53,6 +53,10 @@ class Budget:
         """By what is not windowed."""
         return sum(self._plain.values()) + sum(self._trash.values())
 
+    def found(self, transfer: TransferId, there_bytes: int) -> None:
+        """What an earlier life left counts until the transfer is admitted anew, or swept away."""
+        self._plain[transfer] = there_bytes
+
     def can_ever(self, need_bytes: int, floor_bytes: int) -> bool:
         """With the disk all to itself."""
         return (min(need_bytes, floor_bytes) if self._can_punch else need_bytes) <= self.total_bytes
@@ -69,10 +73,12 @@ class Budget:
         """How it may be kept; None: not now. `held` is what is in the windows: what they have in excess of their
         floors must have left before a plain transfer may rely on it. Not `plain_fits`: others have filled the disk."""
         windows = sum(max(floor, held.get(each, 0)) for each, floor in self._floors.items())
-        if plain_fits and self._taken_bytes + windows + need_bytes <= self.total_bytes:
+        own = self._plain.get(transfer, 0)
+        if plain_fits and self._taken_bytes - own + windows + need_bytes <= self.total_bytes:
             self._plain[transfer] = need_bytes
             return Kept.PLAIN
-        if self._can_punch and self.promised_bytes + floor_bytes <= self.total_bytes:
+        if self._can_punch and self.promised_bytes - own + floor_bytes <= self.total_bytes:
+            self._plain.pop(transfer, None)
             self._floors[transfer] = floor_bytes
             return Kept.WINDOWED
         return None

@@ -87,6 +87,8 @@ class Driver:
         ears = Ears(self._inbox.put_nowait, self._refused, self.wake.set, self._drain.free)
         self._pump = Pump(settings.agent_uploads, engine, uploads, ears)
         self._found: list[Found] = disk.found()
+        for found in self._found:
+            self.room.budget.found(found.transfer, disk.occupied(found.transfer))
         self._rev = 0
         self._leaving = False
         self._group: asyncio.TaskGroup | None = None
@@ -102,7 +104,7 @@ class Driver:
         return len(self.desired.wanted)
 
     def may_claim(self) -> bool:
-        return self.room.budget.may_claim(self.load() - len(self.room.budget))
+        return self.room.budget.may_claim(max(0, self.load() - len(self.room.budget)))
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as self._group:
@@ -158,10 +160,9 @@ class Driver:
                     self.wake.set()
         self.desired.heard(sync, synced)
         for transfer in self.desired.not_adopted(sync.found):
-            self._disk.drop(transfer)
+            self._throw_away(transfer, 0)
         if sync.found:
             self._found = []
-            self._beside_all(asyncio.to_thread(self._disk.sweep))
         self._inbox.put_nowait(None)
 
     # Hearing.
@@ -262,9 +263,7 @@ class Driver:
         self._engine.remove(transfer)
         held.journal.close()
         if wipe:
-            self._disk.drop(transfer)
-            number = self.room.discard(transfer, held.book.held_bytes if held.book else 0)
-            self._beside_all(self._swept(number))
+            self._throw_away(transfer, held.book.held_bytes if held.book else 0)
         else:
             self.room.leave(transfer)
         del self.runs[transfer]
@@ -351,9 +350,11 @@ class Driver:
         held.tasks.add(task)
         task.add_done_callback(held.tasks.discard)
 
-    def _beside_all(self, work: Awaitable[None]) -> None:
+    def _throw_away(self, transfer: TransferId, held_bytes: int) -> None:
+        self._disk.drop(transfer)
+        number = self.room.discard(transfer, held_bytes)
         if self._group is not None:
-            self._group.create_task(_awaited(work))
+            self._group.create_task(self._swept(number))
 
     async def _swept(self, number: int) -> None:
         await asyncio.to_thread(self._disk.sweep)

@@ -132,10 +132,10 @@ class Transfer:
         return len(self.unacked) == UNACKED_MANY
 
     def acknowledged(self, report: Report) -> list[int]:
-        """The control plane has recorded a report; the pieces that nobody here needs any more."""
+        """The control plane has recorded a report; the pieces of a window that nobody here needs any more."""
         self.unacked.acknowledged(report)
-        if self.book is None:
-            return []
+        if self.book is None or self.holes is None:
+            return []  # nothing leaves the disk
         units = [(part.file, part.part) for part in report.parts] + [(file.file, 0) for file in report.files]
         indices = [self.book.index_of(file, part) for file, part in units]
         return [piece for index in indices if index is not None for piece in self.book.is_safe(index)]

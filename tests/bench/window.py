@@ -134,18 +134,19 @@ async def beside(stack: up.Up, folder: Path, size: int, rounds: int) -> list[tup
 
 
 async def main() -> None:
+    """What is timed comes last: by then the store has its volumes, and everybody has been paged in."""
     asked = report.arguments("window", long="a torrent of 20 GiB too")
     size, rounds = (GIB // 2, 1) if asked.quick else (2 * GIB, ROUNDS)
     with up.open_folder() as folder:
         async with up.running(folder / "stack", "--agents", "0", sets=[ALLOW]) as stack:
-            done = await beside(stack, folder, size, rounds)
-            long = await beside(stack, folder, LONG_BYTES, 1) if asked.long else []
             async with swarm(folder, {"given.bin": GIVEN_BYTES}, rate_bytes=RATE // 2, seed=2) as source:
                 torrent = folder / "content-2.torrent"
                 had = await given(stack, source, folder / "taker", torrent, agent_disk_bytes=GIVEN_BYTES // 2)
                 had_plain = await given(stack, source, folder / "giver", torrent)
                 bounded_s = await leeched(stack, source, folder / "bounded", torrent, agent_disk_bytes=GIVEN_BYTES // 2)
                 plain_s = await leeched(stack, source, folder / "free", torrent)
+            done = await beside(stack, folder, size, rounds)
+            long = await beside(stack, folder, LONG_BYTES, 1) if asked.long else []
     over = max(windowed.peak_bytes for windowed, _ in done + long) - BUDGET
     ratio = statistics.median(windowed.took_s / plain.took_s for windowed, plain in done)
     figures = [

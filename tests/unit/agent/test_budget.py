@@ -68,6 +68,16 @@ def test_what_is_thrown_away_counts_until_it_is_swept() -> None:
     assert budget.admit(transfer, 100 * MIB, 12 * MIB, NOTHING) is Kept.PLAIN
 
 
+def test_what_an_earlier_life_left_counts_until_it_is_admitted_anew() -> None:
+    budget, found = Budget(100 * MIB), some_id()
+    budget.found(found, 60 * MIB)
+    assert budget.admit(some_id(), 50 * MIB, 50 * MIB, NOTHING) is None
+    assert budget.admit(found, 100 * MIB, 12 * MIB, NOTHING) is Kept.PLAIN
+    budget.found(found, 60 * MIB)
+    assert budget.admit(found, 200 * MIB, 12 * MIB, NOTHING) is Kept.WINDOWED
+    assert budget.promised_bytes == 12 * MIB
+
+
 def test_no_claim_is_made_for_which_no_window_is_left() -> None:
     budget = Budget(4 * CLAIM_BYTES)
     assert [budget.may_claim(unknown) for unknown in range(5)] == [True, True, True, True, False]
