@@ -3,18 +3,16 @@
 import msgspec
 
 from agent.config import Settings
-from agent.disk import Disk
 from wire.messages import About
 from wire.settings import BadSettings
 
 
-def about(settings: Settings, disk: Disk) -> About:
-    space = disk.space()
+def about(settings: Settings, disk_budget_bytes: int, disk_free_bytes: int) -> About:
     return About(
         region=settings.agent_region,
         labels=_labels(settings.agent_labels),
-        disk_budget_bytes=space.budget_bytes,
-        disk_free_bytes=space.free_bytes,
+        disk_budget_bytes=disk_budget_bytes,
+        disk_free_bytes=max(0, disk_free_bytes),
     )
 
 

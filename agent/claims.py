@@ -15,7 +15,7 @@ from bus.connect import Bus
 from bus.pull import Delivery, priority, pull
 from telemetry import logs
 from telemetry.correlation import correlated
-from wire.ids import BootId, ClaimId, new_id
+from wire.ids import BootId, ClaimId, TransferId, new_id
 from wire.messages import Claim, Claimed, Offer, Spec
 
 log = logs.get(__name__)
@@ -24,6 +24,10 @@ PULL_S = 4.0
 """Below the 5 s after which the load that a pull carries is stale."""
 ANSWER_S = 8.0
 """Below `ack_wait`: later the same offer may be somebody else's."""
+STEP_BACK_S = 5.0
+"""Longer than a pull: whoever else has room asks in this time, and gets what we gave back."""
+ROUNDS_MAX = 3
+"""An offer that came back so often is taken, and fails: nobody else is there, and whoever waits should hear why."""
 
 
 class Desk(Struct, frozen=True):
@@ -34,6 +38,8 @@ class Desk(Struct, frozen=True):
     take: Callable[[Spec], None]
     turn: asyncio.Lock
     """No sync is under way while a claim is."""
+    refuses: Callable[[TransferId], bool] = lambda transfer: False
+    """It was here, and could not even pass through the smallest window."""
 
 
 async def run(settings: Settings, bus: Bus, pool: str, room: "Room", desk: Desk) -> None:
@@ -42,35 +48,53 @@ async def run(settings: Settings, bus: Bus, pool: str, room: "Room", desk: Desk)
     while True:
         await room.wait()
         delivery = await pull(bus, pool, priority(room.load()), settings.wait(PULL_S))
-        if delivery is not None:
-            await _claim(desk, delivery)
+        if delivery is None:
+            continue
+        offer = _read(delivery)
+        if offer is None:
+            await delivery.ack()
+        elif desk.refuses(offer.transfer) and delivery.delivered < ROUNDS_MAX:
+            log.info("offer.given_back", transfer=offer.transfer)
+            await delivery.give_back()
+            await asyncio.sleep(settings.wait(STEP_BACK_S))
+        else:
+            await _claim(desk, offer, delivery)
 
 
 class Room:
-    """How many transfers there may be, and how many there are; and whether new ones are wanted at all."""
+    """How many transfers there may be, and how many there are; and whether new ones are wanted and find room."""
 
-    def __init__(self, slots: int, held: Callable[[], int], wanted: Callable[[], bool] = lambda: True) -> None:
+    def __init__(
+        self,
+        slots: int,
+        held: Callable[[], int],
+        may_claim: Callable[[], bool] = lambda: True,
+        disk_load: Callable[[], float] = lambda: 0.0,
+    ) -> None:
         self.slots = slots
         self._held = held
-        self._wanted = wanted
+        self._may_claim = may_claim
+        self._disk_load = disk_load
         self.changed = asyncio.Event()
 
     def load(self) -> float:
-        return self._held() / self.slots
+        return max(self._held() / self.slots, self._disk_load())
 
     async def wait(self) -> None:
-        while not self._wanted() or self._held() >= self.slots:
+        while self._held() >= self.slots or not self._may_claim():
             self.changed.clear()
             await self.changed.wait()
 
 
-async def _claim(desk: Desk, delivery: Delivery) -> None:
+def _read(delivery: Delivery) -> Offer | None:
     try:
-        offer = msgspec.json.decode(delivery.data, type=Offer)
+        return msgspec.json.decode(delivery.data, type=Offer)
     except msgspec.DecodeError:
         log.warning("offer.unreadable")
-        await delivery.ack()
-        return
+        return None
+
+
+async def _claim(desk: Desk, offer: Offer, delivery: Delivery) -> None:
     with correlated(offer.correlation_id):
         claim = Claim(offer.transfer, desk.boot, ClaimId(new_id()))
         try:

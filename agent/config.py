@@ -12,6 +12,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     """Transfers at once."""
     agent_uploads: int = 4
     """Parts in flight to the store, over all transfers; more was slower."""
+    agent_disk_bytes: int | None = None
+    """What all transfers together may have on disk; by default what is free there, less a reserve. A torrent that
+    does not fit passes through a window."""
     agent_listen: str = "0.0.0.0:0,[::]:0"
     """libtorrent's listen_interfaces. It announces to trackers only from where it listens."""
     agent_incoming: bool = True

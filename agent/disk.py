@@ -8,13 +8,16 @@
 """
 
 import fcntl
+import os
 import shutil
+from collections.abc import Collection
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 from uuid import UUID
 
-from msgspec import Struct
-
+from agent.budget import Budget
+from agent.holes import can_punch
 from agent.journal import read_held
 from wire.ids import TransferId, new_id
 from wire.messages import Found
@@ -22,16 +25,11 @@ from wire.units import MIB
 
 RESERVE_BYTES = 256 * MIB
 """Never filled: journals, and whatever else lives on that disk."""
+STAT_BLOCK_BYTES = 512
 
 
 class AnotherAgent(Exception):
     """The folder is in use."""
-
-
-class Space(Struct, frozen=True):
-    budget_bytes: int
-    """What may be filled at all, by whatever downloads here."""
-    free_bytes: int
 
 
 class Disk:
@@ -85,12 +83,33 @@ class Disk:
             else:
                 thrown.unlink(missing_ok=True)
 
-    def space(self) -> Space:
-        usage = shutil.disk_usage(self._transfers)
-        return Space(max(0, usage.total - RESERVE_BYTES), max(0, usage.free - RESERVE_BYTES))
+    def free_bytes(self) -> int:
+        return shutil.disk_usage(self._transfers).free - RESERVE_BYTES
 
     def room_for(self, size_bytes: int) -> bool:
-        return shutil.disk_usage(self._transfers).free - RESERVE_BYTES >= size_bytes
+        return self.free_bytes() >= size_bytes
+
+    def budget(self, wanted_bytes: int | None) -> Budget:
+        """What is free and what transfers have already, or less if that is wanted. For when an agent starts."""
+        most = self.free_bytes() + occupied_below(self._transfers)
+        total = most if wanted_bytes is None else min(most, wanted_bytes)
+        return Budget(max(0, total), can_punch=can_punch(self._trash))
+
+    def occupied(self, transfer: TransferId) -> int:
+        """Slow: for a thread."""
+        return occupied_below(self.data(transfer))
+
+    def clear(self, transfer: TransferId) -> None:
+        """Its data goes, its journal stays. Slow: for a thread."""
+        shutil.rmtree(self.data(transfer), ignore_errors=True)
+
+    def orphans(self, known: Collection[TransferId]) -> list[str]:
+        """Folders of no transfer that we know: thrown away, and named. Nothing makes them but a crash or a bug."""
+        names = {str(transfer) for transfer in known}
+        found = [folder for folder in self._transfers.iterdir() if folder.name not in names]
+        for folder in found:
+            self._discard(folder)
+        return [folder.name for folder in found]
 
     def _folder(self, transfer: TransferId) -> Path:
         folder = self._transfers / str(transfer)
@@ -100,3 +119,13 @@ class Disk:
     def _discard(self, folder: Path) -> None:
         if folder.exists():
             folder.rename(self._trash / str(new_id()))
+
+
+def occupied_below(folder: Path) -> int:
+    """In blocks: a file may have holes."""
+    total = 0
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            with suppress(FileNotFoundError):
+                total += os.stat(os.path.join(parent, name), follow_symlinks=False).st_blocks * STAT_BLOCK_BYTES
+    return total

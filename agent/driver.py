@@ -5,6 +5,7 @@ plan. Whatever takes time (errands, uploads) runs beside it and comes back as an
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
@@ -15,12 +16,14 @@ from agent.about import about
 from agent.config import Settings
 from agent.desired import Desired
 from agent.disk import Disk
+from agent.drain import Drain
 from agent.engine.api import Add, Checked, Engine, MetadataArrived, MetadataMismatch, NotThere, PieceVerified
 from agent.fleet import Fleet, Refusal
 from agent.journal import Journal
 from agent.metrics import TRANSFERS
 from agent.prepare import CannotPrepare, prepare
 from agent.pump import Ears, Pump
+from agent.room import DiskRoom
 from agent.running import (
     Began,
     Counted,
@@ -53,6 +56,8 @@ TICK_S = 1.0
 """How often the engine says its rates."""
 HAND_OVER_S = 8.0
 """For parts on their way to the store, when others shall go on with our transfers."""
+ORPHANS_S = 600.0
+"""How often folders of no transfer are looked for: there should be none."""
 
 
 class Driver:
@@ -80,9 +85,13 @@ class Driver:
         self._boot = boot
         self._version = version
         self._inbox: asyncio.Queue[Event | None] = asyncio.Queue()
-        ears = Ears(self._inbox.put_nowait, self._refused, self.wake.set)
+        self._drain = Drain(self._transfers, self._beside, self._inbox.put_nowait)
+        self.room = DiskRoom(disk.budget(settings.agent_disk_bytes), disk, self._drain.held)
+        ears = Ears(self._inbox.put_nowait, self._refused, self.wake.set, self._drain.free)
         self._pump = Pump(settings.agent_uploads, engine, uploads, ears)
         self._found: list[Found] = disk.found()
+        for found in self._found:
+            self.room.budget.found(found.transfer, disk.occupied(found.transfer))
         self._rev = 0
         self._leaving = False
         self._duty = Duty.WORK
@@ -100,13 +109,14 @@ class Driver:
     def load(self) -> int:
         return len(self.desired.wanted)
 
-    def takes_work(self) -> bool:
-        return self._duty is Duty.WORK
+    def may_claim(self) -> bool:
+        found_room = self.room.budget.may_claim(max(0, self.load() - len(self.room.budget)))
+        return self._duty is Duty.WORK and found_room
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as self._group:
             self._group.create_task(self._tick())
-            self._sweep()
+            self._group.create_task(self._clean())
             while True:
                 event = await self._inbox.get()
                 if event is not None:
@@ -144,7 +154,7 @@ class Driver:
             found=self._found,
             reports=reports,
             leaving=self._leaving,
-            about=about(self._settings, self._disk),
+            about=about(self._settings, self.room.budget.total_bytes, self._disk.free_bytes()),
         )
 
     def heard(self, sync: Sync, synced: Synced) -> None:
@@ -152,17 +162,16 @@ class Driver:
         for told in sync.reports:
             held = self._transfers.get(told.transfer)
             if held is not None and held.spec.epoch == told.epoch and told.transfer in accepted:
-                held.unacked.acknowledged(told)
+                self._drain.free(held, held.acknowledged(told))
                 cut = len(told.parts) + len(told.files) == PARTS_PER_REPORT
                 if cut or (done(self.runs[told.transfer]) and not told.done):
                     self.wake.set()
         self._follow(synced.duty)
         self.desired.heard(sync, synced)
         for transfer in self.desired.not_adopted(sync.found):
-            self._disk.drop(transfer)
+            self._throw_away(transfer, 0)
         if sync.found:
             self._found = []
-            self._sweep()
         self._inbox.put_nowait(None)
 
     def _follow(self, duty: Duty) -> None:
@@ -224,13 +233,12 @@ class Driver:
         while actions := self._plan():
             for action in actions:
                 self._act(action)
+        rooms = self.room.rooms()
         for transfer, held in self._transfers.items():
-            if held.book and (changes := held.book.slide()):
+            if held.book and (changes := held.book.slide(rooms.get(transfer, 0))):
                 self._engine.ask(transfer, list(changes.items()))
         for held, task in self._pump.take(self._may_upload):
             self._beside(held, self._pump.upload(held, task))
-        for kind in Phase:
-            TRANSFERS.labels(phase=kind).set(sum(phase(run) is kind for run in self.runs.values()))
 
     def _plan(self) -> list[reconcile.Action]:
         """Who leaves does nothing any more, and who hands over brings nothing."""
@@ -286,8 +294,9 @@ class Driver:
         self._engine.remove(transfer)
         held.journal.close()
         if wipe:
-            self._disk.drop(transfer)
-            self._sweep()
+            self._throw_away(transfer, held.book.held_bytes if held.book else 0)
+        else:
+            self.room.leave(transfer)
         del self.runs[transfer]
         self._pump.leave(transfer)
         self.changed()
@@ -307,8 +316,9 @@ class Driver:
             web_seeds=held.spec.web_seeds,
             peers=peers,
             info=held.raw_info if content else None,
-            priorities=held.book.priorities() if content and held.book else (),
+            priorities=held.book.priorities(bounded=held.holes is not None) if content and held.book else (),
             sizes=[(file.index, file.size_bytes) for file in held.info.content] if content and held.info else (),
+            gives=held.holes is None,
         )
         try:
             self._engine.allow(held.spec.allow)
@@ -350,8 +360,9 @@ class Driver:
         return Judged(spec.transfer, go=verdict.go)
 
     async def _prepare(self, held: Transfer) -> Event:
-        await prepare(held, self._fleet, self._disk)
+        await prepare(held, self._fleet, self._disk, self.room)
         assert held.book is not None
+        self.changed()
         return Prepared(held.spec.transfer, held.book.unready, held.book.unstored)
 
     def _refused(self, held: Transfer, refusal: Refusal) -> None:
@@ -370,14 +381,33 @@ class Driver:
         held.tasks.add(task)
         task.add_done_callback(held.tasks.discard)
 
-    def _sweep(self) -> None:
+    def _throw_away(self, transfer: TransferId, held_bytes: int) -> None:
+        self._disk.drop(transfer)
+        number = self.room.discard(transfer, held_bytes)
         if self._group is not None:
-            self._group.create_task(asyncio.to_thread(self._disk.sweep))
+            self._group.create_task(self._swept(number))
+
+    async def _swept(self, number: int) -> None:
+        await asyncio.to_thread(self._disk.sweep)
+        self.room.swept(number)
+        self.changed()
+        self._inbox.put_nowait(None)
+
+    async def _clean(self) -> None:
+        while True:
+            await asyncio.to_thread(self._disk.sweep)
+            await asyncio.sleep(ORPHANS_S)
+            known = {*self._transfers, *self.desired.wanted, *(found.transfer for found in self._found)}
+            if orphans := self._disk.orphans(known):
+                log.warning("disk.orphans", folders=orphans)
 
     async def _tick(self) -> None:
         while True:
             with suppress(NotThere):  # the session may end before we do
                 self._engine.tick()
+            phases = Counter(phase(run) for run in self.runs.values())
+            for kind in Phase:
+                TRANSFERS.labels(phase=kind).set(phases[kind])
             await asyncio.sleep(TICK_S)
 
 

@@ -18,6 +18,7 @@ from msgspec import Struct
 
 from agent.config import Settings
 from agent.identity import Identity
+from agent.metrics import SYNC_BYTES
 from telemetry import logs
 from wire.clock import utcnow
 from wire.ids import TransferId
@@ -147,7 +148,10 @@ class Fleet:
         return await self._post("/fleet/claim", claim, ClaimAnswer)  # type: ignore[arg-type] # a union is no type[T] yet
 
     async def sync(self, sync: Sync) -> Synced:
-        return await self._post("/fleet/sync", sync, Synced)
+        body = msgspec.json.encode(sync)
+        SYNC_BYTES.inc(len(body))
+        raw = await self._ask("POST", "/fleet/sync", content=body, headers=_JSON)
+        return msgspec.json.decode(raw, type=Synced)
 
     async def grants(self, transfer: TransferId, epoch: int, wants: list[Want]) -> list[Grant]:
         return (await self._post("/fleet/grants", WantGrants(transfer, epoch, wants), Granted)).grants

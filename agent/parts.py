@@ -10,6 +10,7 @@ from bisect import bisect_left, bisect_right
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from enum import IntEnum
+from operator import and_
 
 from msgspec import Struct
 
@@ -105,6 +106,9 @@ class Book:
         """Bytes of units that are stored, or whose piece is verified."""
         self.unstored = len(layout.units)
         self.unready = len(layout.units)
+        self.needed = bytearray(b"\1" * layout.pieces)
+        """Pieces of which some unit is not safe yet: stored, and the control plane knows it."""
+        self._safe = bytearray(len(layout.units))
         self._window: Window | None = None
         for index, unit in enumerate(layout.units):
             if not unit.size_bytes:
@@ -118,6 +122,7 @@ class Book:
             for index in indices:
                 if file in whole or (file, self.layout.units[index].part) in numbers:
                     self.stored(index)
+                    self.is_safe(index)
 
     def index_of(self, file: int, part: int) -> int | None:
         """The unit of a file's part; None if there is none such."""
@@ -204,22 +209,50 @@ class Book:
     def file_is_stored(self, file: int) -> bool:
         return all(self.state[index] == Is.STORED for index in self.by_file.get(file, ()))
 
-    def priorities(self) -> list[int]:
-        """For every piece, how much it is wanted; opens the window. For when a torrent is added, or more is wanted."""
+    def is_safe(self, index: int) -> list[int]:
+        """The control plane has acknowledged a stored unit; the pieces that nobody here needs any more."""
+        if self._safe[index]:
+            return []
+        self._safe[index] = 1
+        done = [
+            piece
+            for piece in self.layout.pieces_of(self.layout.units[index])
+            if all(self._safe[unit] for unit in self.layout.units_of(piece))
+        ]
+        for piece in done:
+            self.needed[piece] = 0
+        return done
+
+    def left(self, pieces: Iterable[int]) -> None:
+        """The disk: their room is free."""
+        if self._window:
+            for piece in pieces:
+                self._window.left(piece)
+
+    @property
+    def held_bytes(self) -> int:
+        """What a bounded window has on disk or has asked for."""
+        return self._window.held * self.layout.piece_bytes if self._window else 0
+
+    def priorities(self, *, bounded: bool = False) -> list[int]:
+        """For every piece, how much it is wanted; opens the window. For when a torrent is added, or more is wanted.
+        `bounded`: nothing is, until `slide` is given room."""
         wanted = bytearray(self.layout.pieces)
         for index, unit in enumerate(self.layout.units):
             if self.state[index] == Is.WAITING:
                 for piece in self.layout.pieces_of(unit):
                     wanted[piece] = 1
-        self._window = Window(wanted, self.have, self.layout.piece_bytes)
-        asked = [LATER if want else 0 for want in wanted]
+        there = bytearray(map(and_, self.have, self.needed)) if bounded else None
+        self._window = Window(wanted, self.have, self.layout.piece_bytes, there)
+        asked = [0 if bounded else LATER * want for want in wanted]
         for piece, priority in self.slide().items():
             asked[piece] = priority
         return asked
 
-    def slide(self) -> dict[int, int]:
-        """Moves the window on over pieces that arrived; the pieces whose priority changes."""
-        return self._window.slide() if self._window else {}
+    def slide(self, room_bytes: int = 0) -> dict[int, int]:
+        """Moves the window on over pieces that arrived, and a bounded one's horizon into its room; the pieces whose
+        priority changes."""
+        return self._window.slide(room_bytes // self.layout.piece_bytes) if self._window else {}
 
     def _becomes_ready(self, index: int) -> None:
         self.state[index] = Is.READY

@@ -3,13 +3,16 @@
 import asyncio
 from collections.abc import Iterator, Sequence
 
+from agent.budget import Kept
 from agent.disk import Disk
 from agent.fleet import Fleet
+from agent.holes import Holes
 from agent.journal import Stored
 from agent.parts import Book, Span, lay_out
+from agent.room import DiskRoom, NoRoom
 from agent.transfer import Transfer
 from wire.errors import BadTorrent
-from wire.messages import WANTS_MAX, Failure, Want
+from wire.messages import DISK_BUSY, WANTS_MAX, Failure, Want
 from wire.metainfo import Info, parse_info
 
 
@@ -19,12 +22,17 @@ class CannotPrepare(Exception):
         self.failure = failure
 
 
-async def prepare(transfer: Transfer, fleet: Fleet, disk: Disk) -> None:
+async def prepare(transfer: Transfer, fleet: Fleet, disk: Disk, room: DiskRoom) -> None:
     """Sets the transfer's info and book. Raises CannotPrepare, and Refusal when it is not ours any more."""
     info, book = await asyncio.to_thread(_lay_out, transfer)
-    left = book.layout.total_bytes - book.stored_bytes
-    if not disk.room_for(left):
-        raise CannotPrepare(Failure("disk_full", f"{left} bytes are missing and the agent's disk has not so much left"))
+    try:
+        kept = await room.admit(transfer.spec.transfer, book)
+    except NoRoom as said:
+        raise CannotPrepare(Failure(DISK_BUSY if said.ever else "no_room", str(said))) from None
+    if kept is Kept.WINDOWED:
+        # What a window held in an earlier life is fetched again: less than reading all its holes to check it.
+        await asyncio.to_thread(disk.clear, transfer.spec.transfer)
+        transfer.holes = Holes(disk.data(transfer.spec.transfer), info)
     transfer.info, transfer.book = info, book
     for batch in _batches(list(transfer.remembered()), WANTS_MAX):
         await _confirm(transfer, fleet, batch)

@@ -24,8 +24,6 @@ READ_AGAIN_S = 1.0
 """After a piece could not be read: the disk, or a torrent on its way out."""
 NOT_GO = "not_go"
 """No grant while the control plane wants the transfer to stop."""
-UNACKED_MANY = 250
-"""Half a report: small files come faster than syncs, so this many ask for one at once."""
 
 
 class Ears(Struct, frozen=True):
@@ -35,6 +33,8 @@ class Ears(Struct, frozen=True):
     """None: nothing to fold, but look again."""
     refused: Callable[[Transfer, Refusal], None]
     sync_due: Callable[[], None]
+    freed: Callable[[Transfer, list[int]], None]
+    """Pieces that are needed no more."""
 
 
 class Pump:
@@ -93,6 +93,7 @@ class Pump:
         assert book is not None
         if put.stored is None:
             book.stored(put.index)
+            self._ears.freed(held, book.is_safe(put.index))
             self._ears.happened(Counted(transfer, book.unready, book.unstored))
             return
         if held.is_replaced(put.stored.file, put.upload):
@@ -100,12 +101,15 @@ class Pump:
             return  # put into an upload that is gone; its unit is given back
         if await held.note(put.index, put.upload, put.stored):
             log.warning("upload.replaced", transfer=transfer, file=put.stored.file)
+            if held.holes is not None:  # what it had may have left the disk, and the engine would not ask for it again
+                self._ears.happened(Failed(transfer, Failure("upload_gone", "the store has lost parts of a file")))
+                return
             self._engine.ask(transfer, list(enumerate(book.priorities())))
         PARTS.inc()
         STORED_BYTES.inc(put.stored.size_bytes)
         log.debug("part.stored", transfer=transfer, file=put.stored.file, size_bytes=put.stored.size_bytes)
         if isinstance(put.stored, PartStored) and book.file_is_stored(put.stored.file):
             log.info("file.stored", transfer=transfer, file=put.stored.file)
-        if len(held.unacked) == UNACKED_MANY:
+        if held.sync_is_due():
             self._ears.sync_due()
         self._ears.happened(Counted(transfer, book.unready, book.unstored))

@@ -4,6 +4,7 @@ identity, disk ──► engine, fleet, store ──► first sync (what was fou
 """
 
 import asyncio
+import resource
 import signal
 from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
@@ -14,7 +15,7 @@ from agent.about import check
 from agent.config import Settings
 from agent.disk import Disk
 from agent.driver import Driver
-from agent.engine.session import Session
+from agent.engine.pair import Pair
 from agent.fleet import Fleet, FleetError, Refusal
 from agent.identity import Identity, NotEnrolled, load
 from agent.store import Store
@@ -39,6 +40,9 @@ GRACE_S = 8.0
 GOODBYE_S = 8.0
 """For the last sync; with the engine's own eight seconds we are gone well within 30."""
 
+OPEN_FILES = 4_096
+"""Two sessions with 400 peers and 256 files each, a journal for each transfer, and the store's connections."""
+
 
 async def run(settings: Settings) -> None:
     stop = asyncio.Event()
@@ -47,6 +51,7 @@ async def run(settings: Settings) -> None:
         loop.add_signal_handler(number, stop.set)
     check(settings)
     identity = load(settings.agent_dir)
+    _may_open_files()
     with metrics.serve(settings.metrics_port):
         try:
             await live(settings, identity, stop)
@@ -61,7 +66,7 @@ async def live(settings: Settings, identity: Identity, stop: asyncio.Event) -> N
     async with AsyncExitStack() as opened:
         disk = Disk(settings.agent_dir)
         opened.callback(disk.close)
-        engine = Session(settings)
+        engine = Pair(settings)
         opened.push_async_callback(engine.aclose)
         fleet = await opened.enter_async_context(Fleet(identity, settings))
         store = await opened.enter_async_context(Store(settings.agent_uploads * SMALL_AT_ONCE))
@@ -112,9 +117,10 @@ async def _work(
 async def _claim(
     settings: Settings, identity: Identity, bus: Bus, fleet: Fleet, driver: Driver, voice: Voice, boot: BootId
 ) -> None:
-    room = claims.Room(settings.agent_slots, driver.load, driver.takes_work)
+    room = claims.Room(settings.agent_slots, driver.load, driver.may_claim, driver.room.budget.load)
     driver.changed = room.changed.set
-    await claims.run(settings, bus, identity.pool, room, claims.Desk(fleet, boot, driver.take, voice.turn))
+    desk = claims.Desk(fleet, boot, driver.take, voice.turn, driver.room.refuses)
+    await claims.run(settings, bus, identity.pool, room, desk)
 
 
 def _hearing(driver: Driver, renew: asyncio.Event) -> Callable[[Sync, Synced], None]:
@@ -137,6 +143,14 @@ async def _credentials(identity: Identity, fleet: Fleet) -> Credentials:
     """By our own clock: were it hours ahead of the control plane's, each connection would be replaced at once."""
     fresh = await fleet.credentials()
     return Credentials(fresh.jwt, identity.nats_seed, utcnow() + timedelta(seconds=fresh.lasts_s))
+
+
+def _may_open_files() -> None:
+    """Shells commonly give a process 1,024 and let it take more."""
+    soft, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = OPEN_FILES if most == resource.RLIM_INFINITY else min(OPEN_FILES, most)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
 
 
 async def _nudged(driver: Driver, message: Message) -> None:

@@ -5,10 +5,16 @@ from collections.abc import Iterator
 
 from msgspec import Struct
 
+from agent.holes import Holes
 from agent.journal import Held, Journal, Stored
 from agent.parts import Book
 from wire.messages import FileStored, PartStored, Report, Spec
 from wire.metainfo import Info
+
+UNACKED_MANY = 250
+"""Half a report: small files come faster than syncs, so this many ask for one at once."""
+UNACKED_SHARE = 8
+"""So does this part of a window: only what is acknowledged leaves the disk."""
 
 
 class Unacked:
@@ -17,6 +23,10 @@ class Unacked:
     def __init__(self) -> None:
         self.parts: dict[tuple[int, int], PartStored] = {}
         self.files: dict[int, FileStored] = {}
+
+    @property
+    def size_bytes(self) -> int:
+        return sum(part.size_bytes for part in self.parts.values()) + sum(f.size_bytes for f in self.files.values())
 
     def __len__(self) -> int:
         return len(self.parts) + len(self.files)
@@ -56,6 +66,8 @@ class Transfer:
         self.raw_info: bytes | None = None
         self.info: Info | None = None
         self.book: Book | None = None
+        self.holes: Holes | None = None
+        """Of a windowed transfer: what is stored leaves the disk."""
         self.unacked = Unacked()
         self.tasks: set[asyncio.Task[None]] = set()
         self.rev = 0
@@ -112,6 +124,21 @@ class Transfer:
         self.book.forget_file(stored.file, keep=parts)
         self.unacked.forget_parts(stored.file, keep=parts)
         return True
+
+    def sync_is_due(self) -> bool:
+        """Too much waits for the usual one."""
+        if self.holes is not None and self.book is not None:
+            return self.unacked.size_bytes * UNACKED_SHARE >= self.book.held_bytes
+        return len(self.unacked) == UNACKED_MANY
+
+    def acknowledged(self, report: Report) -> list[int]:
+        """The control plane has recorded a report; the pieces of a window that nobody here needs any more."""
+        self.unacked.acknowledged(report)
+        if self.book is None or self.holes is None:
+            return []  # nothing leaves the disk
+        units = [(part.file, part.part) for part in report.parts] + [(file.file, 0) for file in report.files]
+        indices = [self.book.index_of(file, part) for file, part in units]
+        return [piece for index in indices if index is not None for piece in self.book.is_safe(index)]
 
     def rate(self, now_s: float) -> int:
         """Bytes a second into the store, over about the last seconds."""

@@ -1,9 +1,11 @@
 """The window: which pieces are asked for first, so that parts finish while the rest still arrives.
 
-    |  there  |  band 7  |  band 6  |  band 5  |  later (1) … |
+    |  there  |  band 7  |  band 6  |  band 5  |  later (1) … |  beyond the horizon (0) … |
 
 Pieces are taken in the torrent's order, and so in that of parts. A band holds so many bytes of missing pieces; inside a
-band libtorrent takes the rarest first, and it goes on to the next band when a peer has nothing of this one.
+band libtorrent takes the rarest first, and it goes on to the next band when a peer has nothing of this one. The horizon
+is the torrent's end, but for a transfer whose disk is bounded: there it goes as far as there is room, and on when
+pieces have left the disk.
 """
 
 from wire.units import MIB
@@ -15,24 +17,42 @@ LATER = 1
 
 
 class Window:
-    def __init__(self, wanted: bytearray, have: bytearray, piece_bytes: int) -> None:
+    def __init__(self, wanted: bytearray, have: bytearray, piece_bytes: int, on_disk: bytearray | None = None) -> None:
+        """`on_disk`, of a bounded window: pieces that are there, and from here on those that were asked for."""
         self._wanted = wanted
         self._have = have
         self._room = [max(1, size // piece_bytes) for _, size in BANDS]
         self._ends = [0] * len(BANDS)
         self._missing = [0] * len(BANDS)
+        self._on_disk = on_disk if on_disk is not None else bytearray()
+        self._horizon = len(wanted) if on_disk is None else 0
+        self.held = self._on_disk.count(1)
+        """Pieces that a bounded window keeps room for."""
 
     def arrived(self, piece: int) -> None:
         if self._wanted[piece]:
             for band, end in enumerate(self._ends):
                 self._missing[band] -= piece < end
 
-    def slide(self) -> dict[int, int]:
-        """Pieces whose priority changes, with the new one."""
+    def left(self, piece: int) -> None:
+        """The disk."""
+        if self._on_disk[piece]:
+            self._on_disk[piece] = 0
+            self.held -= 1
+
+    def slide(self, room: int = 0) -> dict[int, int]:
+        """Pieces whose priority changes, with the new one. `room`: how many more may be asked for, if it is bounded."""
         changes: dict[int, int] = {}
+        while room > 0 and self._horizon < len(self._wanted):
+            if self._wanted[self._horizon] and not self._have[self._horizon]:
+                changes[self._horizon] = LATER
+                self._on_disk[self._horizon] = 1
+                self.held += 1
+                room -= 1
+            self._horizon += 1
         for band in reversed(range(len(BANDS))):  # a piece that is in several has the highest, said last
             end = self._ends[band]
-            while self._missing[band] < self._room[band] and end < len(self._wanted):
+            while self._missing[band] < self._room[band] and end < self._horizon:
                 if self._wanted[end] and not self._have[end]:
                     changes[end] = BANDS[band][0]
                     self._missing[band] += 1

@@ -24,6 +24,9 @@ class Add(Struct, frozen=True):
     priorities: Sequence[int] = ()
     sizes: Sequence[tuple[int, int]] = ()
     """(index, size) of every file that is no padding, as `wire` reads them: they must be what the engine reads."""
+    gives: bool = True
+    """Peers may be given what is there. Not of a windowed transfer: its pieces leave the disk, and who serves one that
+    is gone is banned."""
 
 
 class MetadataArrived(Struct, frozen=True):
@@ -73,7 +76,7 @@ class NotThere(Exception):
 
 
 class Engine(Protocol):
-    """One torrent session. All calls and all events happen in the loop's thread; no call waits for the network."""
+    """Torrents in sessions. All calls and all events happen in the loop's thread; no call waits for the network."""
 
     def listen(self, heard: Callable[[EngineEvent], None]) -> None: ...
 

@@ -1,4 +1,4 @@
-"""The real engine: one libtorrent session.
+"""One libtorrent session.
 
 libtorrent has threads of its own. They say that there are alerts by a byte in a socket, with no Python in it: a
 Python callback would need the interpreter's lock, which a session that is being destroyed may hold while it waits for
@@ -15,7 +15,7 @@ import libtorrent as lt
 from agent.config import Settings
 from agent.engine import alerts
 from agent.engine.api import Add, Broke, EngineEvent, MetadataArrived, MetadataMismatch, NotThere
-from agent.engine.settings import ip_filter, load_limits, pack
+from agent.engine.settings import any_port, give_nothing, ip_filter, load_limits, pack
 from agent.engine.silence import NotSilent, silence
 from telemetry import logs
 from wire.ids import TransferId
@@ -29,8 +29,9 @@ _PLAIN = _FLAGS.update_subscribe | _FLAGS.apply_ip_filter | _FLAGS.duplicate_is_
 
 
 class Session:
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, gives: bool = True) -> None:
         self._settings = settings
+        self._listens_on = settings.agent_listen if gives else any_port(settings.agent_listen)
         self._loop = asyncio.get_running_loop()
         self._transfers: dict[lt.torrent_handle, TransferId] = {}
         self._handles: dict[TransferId, lt.torrent_handle] = {}
@@ -42,6 +43,8 @@ class Session:
         params.settings = pack(settings)
         params.ip_filter = ip_filter(())
         self._session: lt.session | None = lt.session(params)
+        if not gives:
+            give_nothing(self._session)
         self._open(self._session)
         self._bell, rung = socket.socketpair()
         self._rung = rung
@@ -144,7 +147,7 @@ class Session:
 
     def _open(self, session: lt.session) -> None:
         """Raises NotSilent. A silent port can be reached for less than a millisecond, while there is no torrent yet."""
-        session.apply_settings({"listen_interfaces": self._settings.agent_listen})
+        session.apply_settings({"listen_interfaces": self._listens_on})
         session.listen_port()  # is answered after the settings took effect
         self._keep_silent(session.pop_alerts())
 

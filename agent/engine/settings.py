@@ -17,6 +17,11 @@ METADATA_MAX_BYTES = 32 * MIB
 PIECES_MAX = 2_097_152
 TOKENS_MAX = 4_000_000
 CONNECTIONS_MAX = 400
+FILES_OPEN_MAX = 256
+"""Of one session; `agent.run` sees to it that so many may be open."""
+NO_MAPPING = 2**31 - 1
+"""In blocks of 16 KiB: no file is so large."""
+EVERYWHERE = (("0.0.0.0", "255.255.255.255"), ("::", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"))
 BLOCKED = 1
 
 
@@ -62,8 +67,29 @@ def pack(settings: Settings) -> "lt.settings_pack":
         "active_limit": -1,
         "active_checking": 2,
         "aio_threads": 4,
+        # Downloading pauses above it: a slow disk costs so much memory, and no more.
         "max_queued_disk_bytes": 64 * MIB,
+        "file_pool_size": FILES_OPEN_MAX,
+        # Written and read by calls. Mapped, a file counts as our memory, and a full disk kills us with SIGBUS.
+        "mmap_file_size_cutoff": NO_MAPPING,
+        "disk_write_mode": int(lt.mmap_write_mode_t.always_pwrite),
     }
+
+
+def any_port(interfaces: str) -> str:
+    """The same interfaces; a fixed port is another session's."""
+    return ",".join(f"{each.rpartition(':')[0]}:0" for each in interfaces.split(","))
+
+
+def give_nothing(session: lt.session) -> None:
+    """Nobody is unchoked, nor has pieces that may be asked for although choked. Peers nearby would be in the class
+    `local`, which no limit binds: here there is no such class."""
+    session.apply_settings({"unchoke_slots_limit": 0, "num_optimistic_unchoke_slots": 0, "allowed_fast_set_size": 0})
+    classes = lt.ip_filter()
+    for first, last in EVERYWHERE:
+        classes.add_rule(first, last, 1 << lt.session.global_peer_class_id)
+    session.set_peer_class_filter(classes)
+    session.set_peer_class_type_filter(lt.peer_class_type_filter())
 
 
 def ip_filter(allow: Sequence[str]) -> lt.ip_filter:

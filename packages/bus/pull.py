@@ -37,6 +37,17 @@ class Delivery(Struct, frozen=True):
         with suppress(BusDown):
             await self.bus.publish(self.ack_subject, b"+ACK")
 
+    async def give_back(self) -> None:
+        """For whoever else waits, at once; if this is lost, when `ack_wait` is over."""
+        with suppress(BusDown):
+            await self.bus.publish(self.ack_subject, b"-NAK")
+
+    @property
+    def delivered(self) -> int:
+        """How often, to anybody; the ack subject says it, by two schemes: with the domain and without."""
+        tokens = self.ack_subject.split(".")
+        return int(tokens[4] if len(tokens) == 9 else tokens[6])
+
 
 class _Next(Struct, frozen=True):
     batch: int

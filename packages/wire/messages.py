@@ -158,6 +158,10 @@ class Rates(Struct, frozen=True):
     seeds: Figure = 0
 
 
+DISK_BUSY = "disk_busy"
+"""A failure that is nobody's fault: others fill the agent's disk for the moment. It is no try."""
+
+
 class Failure(Struct, frozen=True):
     code: str
     detail: str

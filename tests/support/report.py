@@ -30,14 +30,18 @@ class Figure(Struct, frozen=True, kw_only=True):
 class Arguments(Struct, frozen=True):
     quick: bool
     json: Path | None
+    long: bool = False
 
 
-def arguments(name: str) -> Arguments:
+def arguments(name: str, *, long: str | None = None) -> Arguments:
+    """`long` says what `--long` adds, where a bench has it."""
     parser = argparse.ArgumentParser(prog=f"seedlift bench {name}")
     parser.add_argument("--quick", action="store_true", help="smaller and fewer rounds; for trying, not for figures")
     parser.add_argument("--json", type=Path)
+    if long:
+        parser.add_argument("--long", action="store_true", help=long)
     given = parser.parse_args()
-    return Arguments(given.quick, given.json)
+    return Arguments(given.quick, given.json, bool(long) and given.long)
 
 
 def machine() -> dict[str, Any]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from tests.support import agents, up
 from tests.support.agents import Hand
 from tests.support.member import signed_up
+from tests.support.ports import free_row
 from tests.support.proxy import open_proxy
 from tests.support.swarm import swarm
 from tests.support.until import until
@@ -44,7 +45,7 @@ async def replaced(stack: up.Up, hand: Hand) -> None:
 
 
 async def test_a_fleet_is_replaced_agent_by_agent_and_no_job_fails(tmp_path: Path) -> None:
-    port = up.free_row()
+    port = free_row()
     async with (
         open_proxy(("127.0.0.1", port + 3)) as proxy,
         up.running(tmp_path / "stack", "--agents", "0", sets=[f"control.store_url={proxy.url}"], port=port) as stack,

@@ -53,7 +53,7 @@ async def midway(member: Member, job_id: str, share: float = 0.3) -> None:
 
 async def all_there_once(stack: up.Up, member: Member, job_id: str, source: Swarm) -> None:
     files = await member.files(job_id)
-    wanted = {f.index: f for f in parse_torrent(source.torrent).info.files}
+    wanted = {f.index: f for f in parse_torrent(source.torrent).info.content}
     assert {f["index"] for f in files} == set(wanted)
     for index, file in wanted.items():
         content = source.content.joinpath(*file.path).read_bytes()

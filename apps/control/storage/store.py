@@ -152,6 +152,22 @@ class Store:
         rows = page.findall("{*}Upload")
         return [OpenUpload(xml.text(row, "Key"), xml.text(row, "UploadId")) for row in rows]
 
+    async def uploads_before(self, opened: datetime) -> list[OpenUpload]:
+        """All in the bucket that were opened earlier than that."""
+        found: list[OpenUpload] = []
+        after: dict[str, str] = {}
+        while True:
+            page = xml.root(await self._ask("uploads", "GET", "", {"uploads": "", "max-uploads": str(PAGE)} | after))
+            found += [
+                OpenUpload(xml.text(row, "Key"), xml.text(row, "UploadId"))
+                for row in page.findall("{*}Upload")
+                if datetime.fromisoformat(xml.text(row, "Initiated")) < opened
+            ]
+            if xml.text(page, "IsTruncated") != "true":
+                return found
+            after = {"key-marker": xml.text(page, "NextKeyMarker")}
+            after["upload-id-marker"] = xml.text(page, "NextUploadIdMarker")
+
     # Objects.
 
     async def put_empty(self, key: str) -> str:

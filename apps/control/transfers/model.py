@@ -6,6 +6,7 @@ agent at the current epoch writes `rev`, `done` and the byte counts, through its
 
 import datetime as dt
 import uuid
+from collections.abc import Collection
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Mapped, mapped_column
@@ -123,6 +124,15 @@ async def held_by(tx: Tx, agent_id: uuid.UUID) -> list[Transfer]:
     """All that an agent holds, locked in order of id: so everybody who takes several takes them."""
     held = select(Transfer).where(Transfer.agent_id == agent_id).order_by(Transfer.id)
     return list(await tx.scalars(held.with_for_update(key_share=True).execution_options(populate_existing=True)))
+
+
+async def held_otherwise(
+    tx: Tx, agent_id: uuid.UUID, boot: uuid.UUID, working_on: Collection[tuple[uuid.UUID, int]]
+) -> bool:
+    """Whether it holds anything but what it works on: seldom, and asked with every sync, so no row is loaded for it.
+    Its own row is locked by the caller; nobody else gives it anything meanwhile."""
+    held = select(Transfer.id, Transfer.epoch, Transfer.boot).where(Transfer.agent_id == agent_id)
+    return any(of != boot or (each, epoch) not in working_on for each, epoch, of in await tx.execute(held))
 
 
 async def stored_totals(tx: Tx, transfer_id: uuid.UUID) -> int:

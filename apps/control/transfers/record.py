@@ -5,7 +5,7 @@ sync ──► the agent's row ──► found on its disk: adopt or drop ──
 
 import datetime as dt
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from uuid import UUID
 
 from msgspec import Struct
@@ -19,9 +19,10 @@ from control.fleet.model import Agent
 from control.jobs.model import Job
 from control.plane import Plane
 from control.transfers import claim as claims
-from control.transfers import moves, release, stored
+from control.transfers import moves, quiet, release, stored
 from control.transfers import spec as specs
-from control.transfers.model import Transfer, held_by
+from control.transfers.model import Transfer, held_by, held_otherwise
+from control.transfers.quiet import Quiet
 from telemetry import logs
 from telemetry.correlation import correlated
 from wire.filelist import TOTAL_BYTES_MAX
@@ -183,11 +184,18 @@ async def _take_reports(
     tx: Tx, settings: Settings, agent: Agent, said: Sync, outcome: Outcome, now: dt.datetime
 ) -> None:
     reports = {report.transfer: report for report in said.reports}
-    held = await _current(tx, agent, reports.values())
-    overtaken = await _overtaken(tx, agent, [report for report in reports.values() if report.transfer not in held])
-    jobs = await _jobs_of(tx, held)
+    due = now - dt.timedelta(seconds=PROGRESS_WRITTEN_S)
+    nothing_new = await quiet.take(tx, agent, (Quiet(each, _STATE_OF[each.phase]) for each in reports.values()), due)
+    held = await _current(tx, agent, [each for each in reports.values() if each.transfer not in nothing_new])
+    known = held.keys() | nothing_new.keys()
+    overtaken = await _overtaken(tx, agent, [report for report in reports.values() if report.transfer not in known])
+    jobs = await _jobs_of(tx, known)
     for transfer_id, report in reports.items():
         transfer = held.get(transfer_id)
+        if transfer_id in nothing_new:
+            outcome.told += [Told(OrgId(org), JobId(job), report.rates) for org, job in jobs.get(transfer_id, [])]
+            outcome.verdicts.append(Verdict(transfer_id, "ok", go=nothing_new[transfer_id]))
+            continue
         if transfer is None:
             _STALE.inc()
             if transfer_id not in overtaken:
@@ -237,7 +245,7 @@ async def _overtaken(tx: Tx, agent: Agent, refused: list[Report]) -> set[UUID]:
     return {transfer_id for transfer_id, epoch in rows.all() if epochs[transfer_id] == epoch}
 
 
-async def _jobs_of(tx: Tx, held: dict[UUID, Transfer]) -> dict[UUID, list[tuple[UUID, UUID]]]:
+async def _jobs_of(tx: Tx, held: Collection[UUID]) -> dict[UUID, list[tuple[UUID, UUID]]]:
     found: dict[UUID, list[tuple[UUID, UUID]]] = {}
     if held:
         rows = await tx.execute(
@@ -315,6 +323,8 @@ async def _give_away(
 ) -> None:
     """What we think it holds and it does not: another boot's, let go, or never begun."""
     working_on = {_pair(found) for found in (*said.held, *said.found)}
+    if not said.leaving and not await held_otherwise(tx, agent.id, said.boot, working_on):
+        return
     for transfer in await held_by(tx, agent.id):
         this_boot = transfer.boot == said.boot
         if said.leaving:

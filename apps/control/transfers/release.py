@@ -7,7 +7,7 @@ from control.config import Settings
 from control.db import Tx
 from control.transfers import moves, retry
 from control.transfers.model import Transfer
-from wire.messages import Failure
+from wire.messages import DISK_BUSY, Failure
 from wire.states import Intent
 
 _CHANCE = Random()  # spreads retries, guards nothing
@@ -17,7 +17,9 @@ async def after_failure(
     tx: Tx, transfer: Transfer, failure: Failure, settings: Settings, *, now: dt.datetime, who: str
 ) -> None:
     """The agent said what went wrong. Five tries, each later than the one before; then failed, with the last reason."""
-    if transfer.intent is Intent.RUN and (not failure.retryable or retry.is_last(transfer.tries)):
+    if failure.code == DISK_BUSY:
+        transfer.tries = max(0, transfer.tries - 1)
+    elif transfer.intent is Intent.RUN and (not failure.retryable or retry.is_last(transfer.tries)):
         await moves.fail(tx, transfer, failure, now=now, who=who)
         return
     transfer.not_before = retry.not_before(transfer.tries, _CHANCE, now, settings.time_scale)

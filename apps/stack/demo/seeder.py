@@ -28,12 +28,13 @@ def seeding(torrents: dict[Path, Path], host: str, port: int, *, rate_bytes: int
             "allow_multiple_connections_per_ip": True,
             "upload_rate_limit": rate_bytes,
             "unchoke_slots_limit": -1,
+            "connections_limit": 1_000,
             "stop_tracker_timeout": 0,  # leaving needs nobody's answer
             "alert_mask": 0,
             "user_agent": "seedlift-demo",
         }
     )
-    _limit_loopback_too(session)
+    limit_loopback_too(session)
     for torrent, folder in torrents.items():
         add = lt.add_torrent_params()
         add.ti = lt.torrent_info(str(torrent))
@@ -47,7 +48,7 @@ def seeding(torrents: dict[Path, Path], host: str, port: int, *, rate_bytes: int
         session.pause()
 
 
-def _limit_loopback_too(session: lt.session) -> None:
+def limit_loopback_too(session: lt.session) -> None:
     """Peers on loopback belong to the class `local`, which global limits leave alone: put them into `global` alone."""
     classes = lt.ip_filter()
     classes.add_rule(*EVERYWHERE, 1 << lt.session.global_peer_class_id)

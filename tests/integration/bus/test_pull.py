@@ -31,7 +31,7 @@ class Waiting(Struct):
 async def fleet(nats: NatsServer) -> AsyncIterator[Bus]:
     async with nats.control_bus("FLEET") as bus:
         await bus.ready(LIMIT_S)
-        await ensure_fleet(bus, [POOL, "other", "many"])
+        await ensure_fleet(bus, [POOL, "other", "many", "given"])
         yield bus
 
 
@@ -120,6 +120,21 @@ async def test_a_pool_gets_only_its_own_work(nats: NatsServer, fleet: Bus) -> No
         assert isinstance(delivery, Delivery)
         assert delivery.data == b"theirs"
         await delivery.ack()
+
+
+async def test_what_one_agent_gives_back_another_gets_at_once(nats: NatsServer, fleet: Bus) -> None:
+    async with agent(nats, "given") as first, agent(nats, "given") as second:
+        await first.ready(LIMIT_S)
+        await second.ready(LIMIT_S)
+        await publish_stored(fleet, work("given"), b"large", msg_id="large")
+        refused = await pull(first, "given", 0)
+        assert refused is not None
+        assert refused.delivered == 1
+        await refused.give_back()
+        taken = await pull(second, "given", 0)
+        assert taken is not None
+        assert (taken.data, taken.delivered) == (b"large", 2)
+        await taken.ack()
 
 
 async def test_a_pull_outlives_the_consumer_it_waits_on(nats: NatsServer, fleet: Bus) -> None:

@@ -22,7 +22,7 @@ from control.fleet.model import Certificate
 from control.plane import Plane
 from tests.support.fleet import read_agent
 from tests.support.nats import NatsServer
-from tests.support.servers import free_ports
+from tests.support.ports import free_ports
 from tests.support.until import until
 from wire.clock import utcnow
 from wire.ids import BootId, new_id

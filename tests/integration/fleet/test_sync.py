@@ -7,6 +7,7 @@ from control.plane import Plane
 from control.storage.keys import object_key
 from control.transfers import record
 from control.transfers.model import Transfer
+from control.transfers.retry import TRIES_MAX
 from tests.support.fleet import (
     add_agent,
     claimed,
@@ -20,7 +21,7 @@ from tests.support.fleet import (
     wants_of,
 )  # fmt: skip
 from wire.clock import utcnow
-from wire.messages import Failure, FileStored, PartStored
+from wire.messages import DISK_BUSY, Claimed, Failure, FileStored, PartStored
 from wire.states import AgentState, Intent, JobState, Phase, TransferState
 from wire.units import MIB
 
@@ -108,6 +109,17 @@ async def test_a_failure_is_tried_again_later_and_the_fifth_time_not(plane: Plan
     await agent.sync(agent.report(wanted.transfer, failure=broke))
     job = await read_job(plane, wanted.job)
     assert (job.state, job.failure_code) == (JobState.FAILED, "disk_full")
+
+
+async def test_an_agent_whose_disk_is_full_for_the_moment_costs_no_try(plane: Plane) -> None:
+    wanted, agent = await claimed(plane, 100)
+    for _ in range(TRIES_MAX + 1):
+        await agent.sync(agent.report(wanted.transfer, failure=Failure(DISK_BUSY, "others fill it")))
+        transfer = await read_transfer(plane, wanted.transfer)
+        assert (transfer.state, transfer.tries, transfer.failure_code) == (TransferState.WAITING, 0, DISK_BUSY)
+        assert transfer.not_before is not None
+        agent.revs.clear()
+        assert isinstance(await agent.claim(wanted.transfer), Claimed)
 
 
 async def test_what_was_stored_gives_the_tries_back(plane: Plane) -> None:

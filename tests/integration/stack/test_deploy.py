@@ -18,7 +18,8 @@ from stack.paths import program
 from stack.probe import answers, connects, until_ready
 from stack.process import Child, Command
 from tests.support.member import signed_up
-from tests.support.servers import ENV, Store, free_ports
+from tests.support.ports import free_ports
+from tests.support.servers import ENV, Store
 from tests.support.swarm import HOST, swarm
 from wire.units import MIB
 

@@ -36,3 +36,15 @@ async def test_who_is_cordoned_asks_for_nothing_until_it_is_not() -> None:
 async def test_who_has_room_does_not_wait() -> None:
     async with asyncio.timeout(5):
         await Room(1, lambda: 0).wait()
+
+
+async def test_who_has_no_disk_left_does_not_ask_and_says_how_full_it_is() -> None:
+    full = True
+    room = Room(10, lambda: 1, lambda: not full, lambda: 0.9)
+    assert room.load() == 0.9
+    async with asyncio.timeout(5), asyncio.TaskGroup() as group:
+        waiting = group.create_task(room.wait())
+        await asyncio.sleep(0)
+        assert not waiting.done()
+        full = False
+        room.changed.set()

@@ -1,5 +1,6 @@
 """The agent's folder: what an earlier life left is found or thrown away, and two agents never share one."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from agent.disk import AnotherAgent, Disk
 from agent.journal import Held, Journal
 from wire.ids import TransferId, new_id
 from wire.messages import Found
+from wire.units import GIB, MIB
 
 
 def held(disk: Disk, epoch: int, journal_of: TransferId | None = None) -> TransferId:
@@ -74,4 +76,27 @@ def test_there_is_no_room_for_more_than_the_disk_has(tmp_path: Path) -> None:
     disk = Disk(tmp_path)
     assert disk.room_for(1)
     assert not disk.room_for(2**60)
+    disk.close()
+
+
+def test_the_budget_is_what_is_free_and_what_is_ours_already_or_less_if_that_is_wanted(tmp_path: Path) -> None:
+    disk = Disk(tmp_path)
+    transfer = held(disk, 1)
+    with (disk.data(transfer) / "1").open("wb") as file:
+        file.truncate(GIB)  # holes are nothing
+    assert 0 < disk.occupied(transfer) < MIB
+    assert disk.budget(5 * MIB).total_bytes == 5 * MIB
+    assert 5 * MIB < disk.budget(None).total_bytes < shutil.disk_usage(tmp_path).total
+    disk.clear(transfer)
+    assert disk.occupied(transfer) == 0
+    assert disk.found() == [Found(transfer, 1)]
+    disk.close()
+
+
+def test_folders_of_no_transfer_are_thrown_away_while_others_work(tmp_path: Path) -> None:
+    disk = Disk(tmp_path)
+    kept, orphan = held(disk, 1), held(disk, 1)
+    assert disk.orphans([kept]) == [str(orphan)]
+    assert disk.orphans([kept]) == []
+    assert disk.found() == [Found(kept, 1)]
     disk.close()

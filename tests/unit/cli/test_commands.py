@@ -51,6 +51,12 @@ def test_a_refusal_is_one_sentence_and_no_traceback(arguments: tuple[str, ...]) 
     assert "Traceback" not in result.stderr
 
 
+def test_what_one_bench_alone_understands_reaches_it() -> None:
+    result = seedlift("bench", "window", "--quick", "--longer")
+    assert result.returncode == 2
+    assert "unrecognized arguments: --longer" in result.stderr
+
+
 def test_an_unknown_setting_is_refused_by_name() -> None:
     result = seedlift("up", SEEDLIFT_COLOUR="red")
     assert result.returncode == 1
