@@ -42,6 +42,7 @@ from agent.transfer import Transfer
 from agent.upload import Uploads
 from telemetry import logs
 from telemetry.correlation import correlated
+from wire.failures import failure
 from wire.ids import BootId, TransferId
 from wire.messages import PARTS_PER_REPORT, Failure, Found, Spec, Sync, Synced
 from wire.states import Phase
@@ -281,9 +282,9 @@ class Driver:
             self._engine.allow(held.spec.allow)
             self._engine.add(add)
         except MetadataMismatch as bad:
-            self._hear(Failed(transfer, Failure("metadata_mismatch", str(bad), retryable=False)))
-        except RuntimeError as failure:  # what libtorrent raises
-            self._hear(Failed(transfer, Failure("engine_error", str(failure))))
+            self._hear(Failed(transfer, failure("metadata_mismatch", str(bad))))
+        except RuntimeError as broken:  # what libtorrent raises
+            self._hear(Failed(transfer, failure("engine_error", str(broken))))
         else:
             self._hear(Entered(transfer, kind))
 
@@ -300,8 +301,8 @@ class Driver:
                 event = await do(held)
             except Refusal as refusal:
                 self._refused(held, refusal)
-            except CannotPrepare as failure:
-                self._inbox.put_nowait(Failed(held.spec.transfer, failure.failure))
+            except CannotPrepare as cannot:
+                self._inbox.put_nowait(Failed(held.spec.transfer, cannot.failure))
             else:
                 self._inbox.put_nowait(event)
 

@@ -9,6 +9,7 @@ from agent.journal import Stored
 from agent.parts import Book, Span, lay_out
 from agent.transfer import Transfer
 from wire.errors import BadTorrent
+from wire.failures import failure
 from wire.messages import WANTS_MAX, Failure, Want
 from wire.metainfo import Info, parse_info
 
@@ -24,7 +25,7 @@ async def prepare(transfer: Transfer, fleet: Fleet, disk: Disk) -> None:
     info, book = await asyncio.to_thread(_lay_out, transfer)
     left = book.layout.total_bytes - book.stored_bytes
     if not disk.room_for(left):
-        raise CannotPrepare(Failure("disk_full", f"{left} bytes are missing and the agent's disk has not so much left"))
+        raise CannotPrepare(failure("disk_full", f"{left} bytes are missing and the agent's disk has not so much left"))
     transfer.info, transfer.book = info, book
     for batch in _batches(list(transfer.remembered()), WANTS_MAX):
         await _confirm(transfer, fleet, batch)
@@ -36,7 +37,7 @@ def _lay_out(transfer: Transfer) -> tuple[Info, Book]:
     try:
         info = parse_info(transfer.raw_info)
     except BadTorrent as bad:
-        raise CannotPrepare(Failure("bad_metadata", f"{bad.code}: {bad}", retryable=False)) from None
+        raise CannotPrepare(failure("bad_metadata", f"{bad.code}: {bad}")) from None
     spans = (Span(file.index, file.offset, file.size_bytes) for file in info.content)
     book = Book(lay_out(spans, info.piece_length, info.piece_count))
     book.already_stored(((part.file, part.part) for part in transfer.spec.parts), transfer.spec.files)

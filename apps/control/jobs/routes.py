@@ -16,8 +16,8 @@ from control.accounts.throttle import Throttle
 from control.auth import Principal, actor_of
 from control.http import Asked, request_id, tell_rate
 from control.jobs import service as jobs
-from control.jobs.schemas import EventView, FilePage, FileView, JobPage, JobView, Timeline
-from control.jobs.views import view
+from control.jobs.schemas import FilePage, FileView, JobPage, JobView, Timeline
+from control.jobs.views import event_view, view
 from control.plane import Plane
 from control.torrents import sent as torrents_sent
 from wire.clock import utcnow
@@ -106,7 +106,7 @@ async def timeline(
     after = cursors.index_of(cursor) if cursor else 0
     async with plane.asking(who.asker) as tx:
         found = await jobs.events(tx, who.org, job_id, after, limit + 1)
-    page = [EventView(e.version, e.from_state, e.to_state, e.who, e.why, e.at) for e in found[:limit]]
+    page = [event_view(event) for event in found[:limit]]
     return Timeline(page, cursors.after_index(page[-1].version) if len(found) > limit else None)
 
 

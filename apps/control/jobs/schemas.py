@@ -18,8 +18,20 @@ class ProgressView(Struct, frozen=True):
 
 
 class FailureView(Struct, frozen=True):
+    """Why a job failed; or, while it waits for its next try, why the last one did."""
+
     code: str
+    sentence: str
+    advice: str
+    """What can be done about it."""
     detail: str | None
+    retryable: bool
+    """Another try may help."""
+    tries: int
+    """Made since anything was stored."""
+    tries_max: int
+    next_try_at: dt.datetime | None
+    """Null once it is given up."""
 
 
 class JobView(Struct, frozen=True):
@@ -55,7 +67,13 @@ class EventView(Struct, frozen=True):
     from_state: JobState | None
     to_state: JobState
     who: str
+    """`person:<id>`, `key:<id>`, `agent:<id>` or `loop:<name>`."""
     why: str
+    sentence: str
+    detail: str | None
+    epoch: int | None
+    """Of the claim that this belongs to."""
+    agent: UUID | None
     at: dt.datetime
 
 

@@ -21,7 +21,7 @@ from control.torrents import service as torrents
 from control.torrents.model import File, Torrent
 from control.torrents.sent import Sent
 from control.transfers import model as transfers
-from control.transfers import moves
+from control.transfers import moves, release
 from control.transfers.model import Object, Transfer
 from wire.addresses import filter_peers, filter_trackers, filter_web_seeds, parse_allow
 from wire.filelist import FileKind
@@ -123,12 +123,10 @@ async def _take_up(tx: Tx, transfer: Transfer, torrent: Torrent, actor: Actor, n
         transfer.size_bytes, transfer.go = torrent.size_bytes, True  # a purge takes `go` away with the bytes
     if transfer.state not in (TransferState.FAILED, TransferState.STOPPED):
         return
-    transfer.tries, transfer.not_before, transfer.ended_at = 0, None, None
-    transfer.failure_code = transfer.failure_detail = None
     failed = select(Job).where(Job.transfer_id == transfer.id, Job.state == JobState.FAILED)
     for job in await tx.scalars(failed.with_for_update(key_share=True)):
         job.intent = Intent.STOP  # else it would wake up beside the new one
-    await moves.move(tx, transfer, TransferState.WAITING, now=now, who=actor.name, why=ASKED_AGAIN)
+    await release.from_the_top(tx, transfer, now=now, who=actor.name, why=ASKED_AGAIN)
 
 
 async def _new_transfer(

@@ -1,8 +1,12 @@
-"""A job as the API shows it."""
+"""A job, and what happened to it, as the API shows them."""
 
-from control.jobs.schemas import FailureView, JobView, ProgressView
+from control.jobs import reasons
+from control.jobs.model import Event
+from control.jobs.schemas import EventView, FailureView, JobView, ProgressView
 from control.jobs.service import Whole
-from wire.states import job_actions
+from control.transfers import retry
+from wire.failures import reason
+from wire.states import TransferState, job_actions
 
 
 def view(whole: Whole) -> JobView:
@@ -19,9 +23,43 @@ def view(whole: Whole) -> JobView:
         size_bytes=torrent.size_bytes,
         files_count=torrent.files_count,
         progress=ProgressView(transfer.down_bytes, transfer.stored_bytes, transfer.size_bytes),
-        failure=FailureView(job.failure_code, job.failure_detail) if job.failure_code else None,
+        failure=_failure(whole),
         actions=sorted(job_actions(job.state)),
         created_at=job.created_at,
         updated_at=job.updated_at,
         ended_at=job.ended_at,
+    )
+
+
+def _failure(whole: Whole) -> FailureView | None:
+    job, transfer = whole.job, whole.transfer
+    waits = transfer.state in (TransferState.WAITING, TransferState.OFFERED) and job.ended_at is None
+    code = transfer.failure_code if waits else job.failure_code
+    if code is None:
+        return None
+    known = reason(code)
+    return FailureView(
+        code=code,
+        sentence=known.sentence,
+        advice=known.advice,
+        detail=transfer.failure_detail if waits else job.failure_detail,
+        retryable=known.retryable,
+        tries=transfer.tries,
+        tries_max=retry.TRIES_MAX,
+        next_try_at=(transfer.not_before or transfer.moved_at) if waits else None,
+    )
+
+
+def event_view(event: Event) -> EventView:
+    return EventView(
+        version=event.version,
+        from_state=event.from_state,
+        to_state=event.to_state,
+        who=event.who,
+        why=event.why,
+        sentence=reasons.sentence(event.why),
+        detail=event.detail,
+        epoch=event.epoch,
+        agent=event.agent_id,
+        at=event.at,
     )

@@ -11,6 +11,7 @@ from control.transfers.model import Transfer
 from wire.states import TRANSFER_ENDED, AgentState, TransferState
 
 _TRANSFERS = Gauge("control_transfers", "Transfers that are not over, by state.", ["state"])
+_DEAD = Gauge("control_dead_transfers", "Dead letters: transfers that were given up and wait for somebody.")
 _AGENTS = Gauge("control_agents", "Agents, by state.", ["state"])
 
 
@@ -20,10 +21,12 @@ async def step(plane: Plane, now: datetime) -> bool:
         transfers = await tx.execute(
             select(Transfer.state, func.count()).where(Transfer.state.in_(open_states)).group_by(Transfer.state)
         )
+        dead = await tx.scalar(select(func.count()).where(Transfer.dead_at.is_not(None)))
         agents = await tx.execute(select(Agent.state, func.count()).group_by(Agent.state))
     by_state, by_agent_state = dict(transfers.all()), dict(agents.all())
     for state in open_states:
         _TRANSFERS.labels(state.value).set(by_state.get(state, 0))
+    _DEAD.set(dead or 0)
     for agent_state in AgentState:
         _AGENTS.labels(agent_state.value).set(by_agent_state.get(agent_state, 0))
     return False

@@ -24,6 +24,8 @@ from control.transfers import spec as specs
 from control.transfers.model import Transfer, held_by
 from telemetry import logs
 from telemetry.correlation import correlated
+from telemetry.redact import clean_text
+from wire.failures import FAILURES
 from wire.filelist import TOTAL_BYTES_MAX
 from wire.ids import AgentId, JobId, OrgId, TransferId
 from wire.messages import Failure, Found, Rates, Report, Sync, Synced, Verdict
@@ -258,9 +260,10 @@ async def _take(
 
 
 def _fit(failure: Failure) -> Failure:
-    """It is shown to people, and its code to programs."""
+    """It is shown to people, and its code to programs. Of codes that we know, we know whether another try may help."""
     code = failure.code if _CODE.fullmatch(failure.code) else "failed_on_agent"
-    return Failure(code, failure.detail[:DETAIL_CHARS_MAX], failure.retryable)
+    retryable = FAILURES[code].retryable if code in FAILURES else failure.retryable
+    return Failure(code, clean_text(failure.detail[:DETAIL_CHARS_MAX]), retryable)
 
 
 async def _follow_phase(tx: Tx, transfer: Transfer, phase: Phase, now: dt.datetime, who: str) -> bool:

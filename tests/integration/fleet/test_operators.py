@@ -1,7 +1,6 @@
 """Operators' routes on the public listener: for admins of the platform and nobody else; each leaves its audit row."""
 
 import base64
-import secrets
 from collections.abc import AsyncIterator
 
 import httpx
@@ -9,17 +8,13 @@ import msgspec
 import pytest
 from sqlalchemy import select
 
-from control.accounts.bootstrap import Bootstrap, bootstrap
 from control.audit.model import Entry
 from control.plane import Plane
-from tests.support.control import serving
+from tests.support.control import PASSWORD, operating, serving
 from tests.support.fleet import claimed, read_transfer
-from wire.clock import utcnow
 from wire.ids import new_id
 from wire.messages import TokenBody
 from wire.states import TransferState
-
-PASSWORD = "correct horse battery"
 
 
 @pytest.fixture(scope="module")
@@ -30,11 +25,7 @@ async def url(plane: Plane) -> AsyncIterator[str]:
 
 @pytest.fixture
 async def operator(plane: Plane, url: str) -> AsyncIterator[httpx.AsyncClient]:
-    key = f"slk_{secrets.token_hex(4)}_{secrets.token_urlsafe(32)}"
-    email = f"{new_id()}@example.org"
-    await bootstrap(plane.db, Bootstrap(email, PASSWORD, key), utcnow())
-    headers = {"Authorization": f"Bearer {key}"}
-    async with httpx.AsyncClient(base_url=f"{url}/api/v1", headers=headers, trust_env=False, timeout=20) as http:
+    async with operating(plane, url) as http:
         yield http
 
 

@@ -12,6 +12,7 @@ from cli.__main__ import app
 
 VERBS = ["up", "test", "check", "bench", "lock", "api", "work", "db upgrade", "agent run", "agent enrol"]
 VERBS += ["fleet token", "fleet list", "fleet retire"]
+VERBS += ["dead-letter list", "dead-letter replay"]
 
 
 @pytest.mark.parametrize("verb", VERBS)
