@@ -7,6 +7,7 @@
 <agent_dir>/trash/                            emptied in a thread, and at every start
 """
 
+import errno
 import fcntl
 import shutil
 from pathlib import Path
@@ -14,16 +15,25 @@ from typing import BinaryIO
 from uuid import UUID
 
 from agent.journal import read_held
+from wire.failures import failure
 from wire.ids import TransferId, new_id
-from wire.messages import Found
+from wire.messages import Failure, Found
 from wire.units import MIB
 
 RESERVE_BYTES = 256 * MIB
 """Never filled: journals, and whatever else lives on that disk."""
 
 
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+
 class AnotherAgent(Exception):
     """The folder is in use."""
+
+
+def disk_failure(broken: OSError) -> Failure:
+    """What a transfer fails with when something of it cannot be written."""
+    return failure("disk_full" if broken.errno in FULL else "disk_error", str(broken))
 
 
 class Disk:

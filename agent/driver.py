@@ -5,12 +5,13 @@ plan. Whatever takes time (errands, uploads) runs beside it and comes back as an
 """
 
 import asyncio
+import itertools
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from functools import partial
+from functools import partial, reduce
 from typing import assert_never
 
-from agent import reconcile
+from agent import patience, reconcile
 from agent.config import Settings
 from agent.desired import Desired
 from agent.disk import Disk
@@ -18,6 +19,7 @@ from agent.engine.api import Add, Checked, Engine, MetadataArrived, MetadataMism
 from agent.fleet import Fleet, Refusal
 from agent.journal import Journal
 from agent.metrics import TRANSFERS
+from agent.patience import Waits
 from agent.prepare import CannotPrepare, prepare
 from agent.pump import Ears, Pump
 from agent.running import (
@@ -50,7 +52,10 @@ from wire.states import Phase
 log = logs.get(__name__)
 
 TICK_S = 1.0
-"""How often the engine says its rates."""
+"""How often the engine says its rates, and it is looked whether anything moves."""
+AVAILABILITY_TICKS = 5
+HEARD_S = 20.0
+"""A lease: for as long as the control plane has not answered, nobody else is to blame."""
 
 
 class Driver:
@@ -79,10 +84,19 @@ class Driver:
         self._version = version
         self._inbox: asyncio.Queue[Event | None] = asyncio.Queue()
         ears = Ears(self._inbox.put_nowait, self._refused, self.wake.set)
+        self._uploads = uploads
         self._pump = Pump(settings.agent_uploads, engine, uploads, ears)
         self._found: list[Found] = disk.found()
         self._rev = 0
         self._leaving = False
+        self._heard_at_s = asyncio.get_running_loop().time()
+        self._waits = Waits(
+            told_s=settings.wait(patience.TOLD_S),
+            metadata_s=settings.wait(settings.agent_metadata_s),
+            refused_s=settings.wait(settings.agent_refused_s),
+            stall_s=settings.wait(settings.agent_stall_s),
+            store_s=settings.wait(settings.agent_store_s),
+        )
         self._group: asyncio.TaskGroup | None = None
         engine.listen(self._inbox.put_nowait)
 
@@ -125,7 +139,13 @@ class Driver:
                 continue
             held = self._transfers[transfer]
             held.rev += 1
-            told = Told(rev=held.rev, store_rate=held.rate(now_s), handover=self._leaving)
+            told = Told(
+                rev=held.rev,
+                store_rate=held.rate(now_s),
+                handover=self._leaving,
+                eta_s=held.eta_s,
+                stuck=patience.stuck(run, self._waits, now_s),
+            )
             reports.append(report(run, held.book, held.unacked, told))
         return Sync(
             boot=self._boot,
@@ -139,6 +159,7 @@ class Driver:
         )
 
     def heard(self, sync: Sync, synced: Synced) -> None:
+        self._heard_at_s = asyncio.get_running_loop().time()
         accepted = {verdict.transfer for verdict in synced.verdicts if verdict.standing == "ok"}
         for told in sync.reports:
             held = self._transfers.get(told.transfer)
@@ -162,11 +183,12 @@ class Driver:
         if run is None:
             return  # of a transfer that was dropped meanwhile
         held = self._transfers[event.transfer]
+        events = [event]
         if isinstance(event, PieceVerified | Checked | Counted):
-            event = self._count(held, event)
+            events.append(self._count(held, event))
         elif isinstance(event, MetadataArrived):
             held.raw_info = event.info
-        after = self.runs[run.transfer] = fold(run, event)
+        after = self.runs[run.transfer] = reduce(fold, events, run)
         if _tells(run) != _tells(after):
             self.wake.set()
             self._say(held, run, after)
@@ -240,8 +262,13 @@ class Driver:
                 assert_never(action)
 
     def _start(self, spec: Spec) -> None:
-        held = Transfer(spec, Journal(self._disk.journal(spec.transfer)))
-        held.held()
+        try:
+            held = Transfer(spec, Journal(self._disk.journal(spec.transfer)))
+            held.held()
+        except OSError as broken:  # without a journal it cannot even be reported
+            log.error("disk.failed", transfer=spec.transfer, detail=str(broken))
+            self.desired.let_go(spec.transfer, spec.epoch)
+            return
         self._transfers[spec.transfer] = held
         self.runs[spec.transfer] = begin(spec)
         self._pump.join(spec.transfer)
@@ -258,6 +285,7 @@ class Driver:
             self._sweep()
         del self.runs[transfer]
         self._pump.leave(transfer)
+        self._uploads.trouble.pop(transfer, None)
         self.changed()
         with correlated(held.spec.correlation_id):
             log.info("transfer.dropped", transfer=transfer, epoch=held.spec.epoch)
@@ -343,10 +371,20 @@ class Driver:
             self._group.create_task(asyncio.to_thread(self._disk.sweep))
 
     async def _tick(self) -> None:
-        while True:
+        for tick in itertools.count():
             with suppress(NotThere):  # the session may end before we do
-                self._engine.tick()
+                self._engine.tick(availability=tick % AVAILABILITY_TICKS == 0)
+            self._see_what_moves(asyncio.get_running_loop().time())
             await asyncio.sleep(TICK_S)
+
+    def _see_what_moves(self, now_s: float) -> None:
+        heard = now_s - self._heard_at_s < self._settings.wait(HEARD_S)
+        for transfer, held in self._transfers.items():
+            word = self._uploads.trouble.get(transfer, "")
+            self._hear(held.looked(now_s, store_word=word, heard=heard))
+            if why := patience.failure_of(self.runs[transfer], self._waits, now_s):
+                self._hear(Failed(transfer, why))
+        self._inbox.put_nowait(None)
 
 
 async def _awaited(work: Awaitable[None]) -> None:

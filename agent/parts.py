@@ -167,6 +167,9 @@ class Book:
                 break
         return taken
 
+    def is_putting(self) -> bool:
+        return self.state.find(Is.TAKEN) >= 0
+
     def give_back(self, index: int) -> None:
         """It was taken and could not be put: it is ready again."""
         if self.state[index] == Is.TAKEN:

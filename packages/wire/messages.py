@@ -131,7 +131,18 @@ class Refused(Struct, frozen=True, tag="refused"):
 ClaimAnswer = Claimed | Refused
 
 
+class Stuck(Struct, frozen=True):
+    """Why nothing moves, told while it is waited."""
+
+    code: Annotated[str, Meta(max_length=32)]
+    """`no_peers`, `no_seeds`, `no_metadata`, `bad_peers` or `store`."""
+    for_s: Figure
+    sentence: Annotated[str, Meta(max_length=1_000)]
+
+
 class Rates(Struct, frozen=True):
+    """What is said with every report and every frame: light, and the newest wins."""
+
     down_bytes: Figure = 0
     """Wanted bytes that are verified, over all epochs."""
     stored_bytes: Figure = 0
@@ -141,6 +152,13 @@ class Rates(Struct, frozen=True):
     store_rate: Figure = 0
     peers: Figure = 0
     seeds: Figure = 0
+    availability: Annotated[float, Meta(ge=0, le=1e9)] | None = None
+    """How often the whole torrent is there among the peers."""
+    ratio: Annotated[float, Meta(ge=0, le=1e9)] | None = None
+    """Given to peers, of what was fetched from them, by this agent."""
+    eta_s: Figure | None = None
+    """Until all is stored; null while nobody can know."""
+    stuck: Stuck | None = None
 
 
 class Failure(Struct, frozen=True):
