@@ -20,6 +20,7 @@ from agent.fleet import Fleet, Refusal
 from agent.journal import Journal
 from agent.metrics import TRANSFERS
 from agent.patience import Waits
+from agent.picture import picture
 from agent.prepare import CannotPrepare, prepare
 from agent.pump import Ears, Pump
 from agent.running import (
@@ -88,6 +89,7 @@ class Driver:
         self._pump = Pump(settings.agent_uploads, engine, uploads, ears)
         self._found: list[Found] = disk.found()
         self._rev = 0
+        self._asked: set[TransferId] = set()
         self._leaving = False
         self._heard_at_s = asyncio.get_running_loop().time()
         self._waits = Waits(
@@ -105,6 +107,12 @@ class Driver:
     def take(self, spec: Spec) -> None:
         self.desired.take(spec)
         self._inbox.put_nowait(None)
+
+    def asked(self, transfer: TransferId) -> None:
+        """Somebody looks at it closely: its picture goes with the next sync, which is now."""
+        if transfer in self.runs:
+            self._asked.add(transfer)
+            self.wake.set()
 
     def load(self) -> int:
         return len(self.desired.wanted)
@@ -145,8 +153,10 @@ class Driver:
                 handover=self._leaving,
                 eta_s=held.eta_s,
                 stuck=patience.stuck(run, self._waits, now_s),
+                detail=picture(run, held.book) if transfer in self._asked else None,
             )
             reports.append(report(run, held.book, held.unacked, told))
+        self._asked.clear()
         return Sync(
             boot=self._boot,
             rev=self._rev,

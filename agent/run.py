@@ -8,6 +8,8 @@ import signal
 from contextlib import AsyncExitStack, suppress
 from importlib.metadata import PackageNotFoundError, version
 
+import msgspec
+
 from agent import claims, sync
 from agent.config import Settings
 from agent.disk import Disk
@@ -23,7 +25,8 @@ from bus.connect import Bus, Message, open_bus
 from bus.credentials import Credentials
 from telemetry import logs, metrics
 from wire.ids import BootId, new_id
-from wire.subjects import nudge_agent
+from wire.messages import Ask
+from wire.subjects import ask_agent, nudge_agent
 
 log = logs.get(__name__)
 
@@ -82,6 +85,7 @@ async def _work(
         inbox_prefix=agent_inbox(identity.agent),
     ) as bus:
         await bus.subscribe(nudge_agent(identity.agent), lambda message: _nudged(driver, message))
+        await bus.subscribe(ask_agent(identity.agent), lambda message: _asked(driver, message))
         async with asyncio.TaskGroup() as group:
             group.create_task(sync.run(settings, voice))
             group.create_task(_claim(settings, identity, bus, fleet, driver, voice, boot))
@@ -109,6 +113,13 @@ async def _credentials(identity: Identity, fleet: Fleet) -> Credentials:
 
 async def _nudged(driver: Driver, message: Message) -> None:
     driver.wake.set()
+
+
+async def _asked(driver: Driver, message: Message) -> None:
+    try:
+        driver.asked(msgspec.json.decode(message.data, type=Ask).transfer)
+    except msgspec.DecodeError:
+        log.warning("ask.unreadable")
 
 
 def agent_version() -> str:

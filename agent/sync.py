@@ -17,7 +17,7 @@ from agent.running import Run, done, phase
 from agent.transfer import Unacked
 from telemetry import logs
 from telemetry.metrics import FAST_S
-from wire.messages import PARTS_PER_REPORT, Rates, Report, Stuck, Sync, Synced
+from wire.messages import PARTS_PER_REPORT, Detail, Rates, Report, Stuck, Sync, Synced
 
 log = logs.get(__name__)
 
@@ -37,6 +37,7 @@ class Told(Struct, frozen=True):
     handover: bool
     eta_s: int | None = None
     stuck: Stuck | None = None
+    detail: Detail | None = None
 
 
 def report(run: Run, book: Book | None, unacked: Unacked, told: Told) -> Report:
@@ -53,6 +54,7 @@ def report(run: Run, book: Book | None, unacked: Unacked, told: Told) -> Report:
         done=done(run) and len(unacked) == len(parts) + len(files),
         failure=run.failure,
         handover=told.handover,
+        detail=told.detail,
     )
 
 

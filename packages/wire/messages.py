@@ -1,11 +1,12 @@
 """What the control plane and its agents say to each other: every message of the fleet listener and of the bus.
 
 Agent to control plane, over mTLS HTTP: `Enrol`, `Claim`, `Sync`, `WantGrants`, and an info dict as plain bytes.
-Control plane to agent, over the bus: `Offer`, and empty nudges.
-Inside the control plane, over the bus: `JobEvent` (durable) and `Progress` (newest wins).
+Control plane to agent, over the bus: `Offer`, `Ask`, and empty nudges.
+Inside the control plane, over the bus: `JobEvent` (durable), `Progress` and `Picture` (newest wins).
 """
 
 from datetime import datetime
+from enum import IntEnum
 from typing import Annotated, Literal, TypeAlias
 
 from msgspec import Meta, Struct
@@ -17,6 +18,11 @@ PARTS_PER_REPORT = 500
 """Bounds one sync body; the rest goes with the next one, at once."""
 WANTS_MAX = 256
 """Grants asked for at once."""
+CELLS_MAX = 512
+"""Of a piece map: as many as a screen is wide, whatever the torrent."""
+FILES_TOLD_MAX = 500
+TRACKERS_TOLD_MAX = 256
+"""More than a spec names."""
 HELD_MAX = 10_000
 """Transfers of one agent. Far more than any runs, and their ids still fit one statement."""
 
@@ -161,6 +167,46 @@ class Rates(Struct, frozen=True):
     stuck: Stuck | None = None
 
 
+class PieceIs(IntEnum):
+    MISSING = 0
+    THERE = 1
+    STORED = 2
+
+
+class Cells(Struct, frozen=True, array_like=True):
+    """A run of neighbours in a piece map that are all the same."""
+
+    state: PieceIs
+    count: Annotated[int, Meta(ge=1, le=CELLS_MAX)]
+
+
+class FileTold(Struct, frozen=True, array_like=True):
+    """A file that is begun and not stored."""
+
+    file: Count
+    down_bytes: Bytes
+    stored_bytes: Bytes
+
+
+class TrackerTold(Struct, frozen=True):
+    """A tracker's last word, safe to show; its address is not, and only for whoever gave it."""
+
+    url: Annotated[str, Meta(max_length=4_096)]
+    kind: Literal["ok", "refused", "away"]
+    text: Annotated[str, Meta(max_length=256)]
+    peers: Figure
+
+
+class Detail(Struct, frozen=True):
+    """The heavy part of progress, said only when it was asked for."""
+
+    pieces_count: Count
+    cells: Annotated[list[Cells], Meta(max_length=CELLS_MAX)]
+    """At most CELLS_MAX cells, each for one piece or for several neighbours, of which it tells the worst."""
+    files: Annotated[list[FileTold], Meta(max_length=FILES_TOLD_MAX)]
+    trackers: Annotated[list[TrackerTold], Meta(max_length=TRACKERS_TOLD_MAX)]
+
+
 class Failure(Struct, frozen=True):
     code: str
     detail: str
@@ -184,6 +230,8 @@ class Report(Struct, frozen=True, forbid_unknown_fields=True):
     failure: Failure | None = None
     handover: bool = False
     """The agent lets go: give it to another."""
+    detail: Detail | None = None
+    """Once after each `Ask`."""
 
 
 class Found(Struct, frozen=True, forbid_unknown_fields=True):
@@ -281,6 +329,20 @@ class Progress(Struct, frozen=True):
 
     job: JobId
     rates: Rates
+    at: datetime
+
+
+class Ask(Struct, frozen=True):
+    """On `ask.<agent>`: somebody looks at this transfer closely; say its `Detail` with the next report."""
+
+    transfer: TransferId
+
+
+class Picture(Struct, frozen=True):
+    """On `detail.<org>.<job>`: what an agent answered to an `Ask`. Nobody keeps it."""
+
+    rates: Rates
+    detail: Detail
     at: datetime
 
 

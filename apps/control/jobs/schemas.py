@@ -1,10 +1,12 @@
 """What the API gives about jobs."""
 
 import datetime as dt
+from typing import Literal
 from uuid import UUID
 
 from msgspec import Struct
 
+from wire.messages import Rates
 from wire.states import JobAction, JobState
 
 
@@ -80,6 +82,47 @@ class EventView(Struct, frozen=True):
 class Timeline(Struct, frozen=True):
     items: list[EventView]
     next_cursor: str | None
+
+
+class PiecesView(Struct, frozen=True):
+    count: int
+    cells: list[tuple[int, int]]
+    """Runs of (state, cells): 0 missing, 1 verified on the agent, 2 in the store. At most 512 cells, each for one piece
+    or for several neighbours, of which it tells the worst."""
+
+
+class FileProgressView(Struct, frozen=True):
+    """A file that is begun and not stored."""
+
+    index: int
+    down_bytes: int
+    stored_bytes: int
+
+
+class TrackerView(Struct, frozen=True):
+    tier: int
+    address: str
+    """Up to the port: the rest may be a passkey."""
+    word: Literal["ok", "refused", "away"] | None
+    """Its last: it gave peers, it answered no, it could not be asked; null while it has said nothing."""
+    text: str
+    peers: int
+
+
+class LiveView(Struct, frozen=True):
+    """Progress in full, as the agent says it now; or, while no agent does, what is known of it."""
+
+    job: UUID
+    version: int
+    live: bool
+    """An agent said this, a moment ago."""
+    at: dt.datetime
+    rates: Rates
+    pieces: PiecesView | None
+    """Null while nobody knows."""
+    files: list[FileProgressView]
+    trackers: list[TrackerView]
+    """This job's own."""
 
 
 class FileView(Struct, frozen=True):

@@ -22,11 +22,11 @@ from control.torrents.model import File, Torrent
 from control.torrents.sent import Sent
 from control.transfers import model as transfers
 from control.transfers import moves, release
-from control.transfers.model import Object, Transfer
+from control.transfers.model import Object, Part, Transfer
 from wire.addresses import filter_peers, filter_trackers, filter_web_seeds, parse_allow
 from wire.filelist import FileKind
 from wire.ids import JobId, OrgId, PersonId, TransferId, new_id
-from wire.messages import JobEvent
+from wire.messages import FileTold, JobEvent
 from wire.states import (
     JOB_ACTIVE,
     ON_AGENT,
@@ -242,6 +242,20 @@ async def files(tx: Tx, org: OrgId, job: UUID, after: int, limit: int) -> list[F
         .limit(limit)
     )
     return [FileRow(file, stored_at is not None) for file, stored_at in await tx.execute(rows)]
+
+
+async def begun(tx: Tx, transfer: Transfer, limit: int) -> list[FileTold]:
+    """Files of which some parts are stored, for while no agent can be asked."""
+    stored = func.sum(Part.size_bytes)
+    rows = await tx.execute(
+        select(Part.file, stored, stored)
+        .join(Object, (Object.transfer_id == Part.transfer_id) & (Object.file == Part.file))
+        .where(Part.transfer_id == transfer.id, Object.stored_at.is_(None))
+        .group_by(Part.file)
+        .order_by(Part.file)
+        .limit(limit)
+    )
+    return [FileTold(file, int(down), int(kept)) for file, down, kept in rows.all()]
 
 
 async def latest(tx: Tx, ids: Collection[UUID]) -> list[tuple[OrgId, JobEvent]]:

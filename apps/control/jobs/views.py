@@ -2,11 +2,22 @@
 
 from control.jobs import reasons
 from control.jobs.model import Event
-from control.jobs.schemas import EventView, FailureView, JobView, ProgressView
+from control.jobs.schemas import (
+    EventView,
+    FailureView,
+    FileProgressView,
+    JobView,
+    LiveView,
+    PiecesView,
+    ProgressView,
+    TrackerView,
+)
 from control.jobs.service import Whole
 from control.transfers import retry
 from wire.failures import reason
+from wire.messages import Detail, FileTold, Picture, Rates, TrackerTold
 from wire.states import TransferState, job_actions
+from wire.trackers import origin
 
 
 def view(whole: Whole) -> JobView:
@@ -63,3 +74,33 @@ def event_view(event: Event) -> EventView:
         agent=event.agent_id,
         at=event.at,
     )
+
+
+def live_view(whole: Whole, picture: Picture, *, live: bool) -> LiveView:
+    """Of the trackers only this job's: another's may be waiting for the same transfer."""
+    detail = picture.detail
+    cells = [(int(run.state), run.count) for run in detail.cells]
+    words = {told.url: told for told in detail.trackers}
+    return LiveView(
+        job=whole.job.id,
+        version=whole.job.version,
+        live=live,
+        at=picture.at,
+        rates=picture.rates,
+        pieces=PiecesView(detail.pieces_count, cells) if cells else None,
+        files=[FileProgressView(told.file, told.down_bytes, told.stored_bytes) for told in detail.files],
+        trackers=[_tracker(tier, url, words.get(url)) for tier, urls in enumerate(whole.job.trackers) for url in urls],
+    )
+
+
+def still_picture(whole: Whole, begun: list[FileTold]) -> Picture:
+    """What the database knows of it: up to half a minute old."""
+    transfer = whole.transfer
+    rates = Rates(transfer.down_bytes, transfer.stored_bytes, transfer.size_bytes or 0)
+    return Picture(rates, Detail(0, [], begun, []), transfer.progress_at or transfer.moved_at)
+
+
+def _tracker(tier: int, url: str, told: TrackerTold | None) -> TrackerView:
+    if told is None:
+        return TrackerView(tier, origin(url), None, "", 0)
+    return TrackerView(tier, origin(url), told.kind, told.text, told.peers)

@@ -28,7 +28,7 @@ from telemetry.redact import clean_text
 from wire.failures import FAILURES
 from wire.filelist import TOTAL_BYTES_MAX
 from wire.ids import AgentId, JobId, OrgId, TransferId
-from wire.messages import Failure, Found, Rates, Report, Sync, Synced, Verdict
+from wire.messages import Detail, Failure, Found, Rates, Report, Sync, Synced, Verdict
 from wire.states import ON_AGENT, TRANSFER_MOVES, AgentState, Intent, Phase, TransferState
 
 log = logs.get(__name__)
@@ -57,6 +57,8 @@ class Told(Struct, frozen=True):
     org: OrgId
     job: JobId
     rates: Rates
+    detail: Detail | None = None
+    """Where somebody asked for it."""
 
 
 class Outcome(Struct):
@@ -179,7 +181,9 @@ async def _take_reports(
             continue
         with correlated(transfer.correlation_id):
             await _take(tx, settings, agent, transfer, report, outcome, now)
-        outcome.told += [Told(OrgId(org), JobId(job), report.rates) for org, job in jobs.get(transfer_id, [])]
+        outcome.told += [
+            Told(OrgId(org), JobId(job), report.rates, report.detail) for org, job in jobs.get(transfer_id, [])
+        ]
         running = transfer.state in ON_AGENT
         intent = transfer.intent if running else Intent.STOP
         outcome.verdicts.append(Verdict(transfer_id, "ok", intent=intent, go=transfer.go))

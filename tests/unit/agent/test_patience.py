@@ -119,3 +119,9 @@ def test_while_the_control_plane_is_away_nobody_else_is_to_blame() -> None:
 def test_a_new_try_waits_from_its_own_beginning() -> None:
     run = happen(magnet(), Entered(TransferId(T), InEngine.CONTENT), looked(400))
     assert code(run, 400) is None
+
+
+def test_availability_that_was_not_asked_for_this_time_stays_as_it_was() -> None:
+    run = happen(fetching(), replace(SOMEBODY, availability=2.5), SOMEBODY)
+    assert run.figures is not None
+    assert run.figures.availability == 2.5
