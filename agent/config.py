@@ -25,6 +25,15 @@ class Settings(Struct, frozen=True, kw_only=True):
     agent_region: str = ""
     agent_labels: str = ""
     """`key=value,key=value`: both are only told to operators."""
+    # How long others are waited for, in seconds; divided by `time_scale`.
+    agent_metadata_s: float = 300
+    """For a magnet's metadata."""
+    agent_refused_s: float = 120
+    """For peers, when all trackers refuse."""
+    agent_stall_s: float = 900
+    """For anything that is missing."""
+    agent_store_s: float = 600
+    """For the store's next acknowledgement."""
     metrics_port: int | None = None
     time_scale: float = 1.0
     log_format: str = "json"

@@ -7,6 +7,7 @@
 <agent_dir>/trash/                            emptied in a thread, and at every start
 """
 
+import errno
 import fcntl
 import os
 import shutil
@@ -19,8 +20,9 @@ from uuid import UUID
 from agent.budget import Budget
 from agent.holes import can_punch
 from agent.journal import read_held
+from wire.failures import failure
 from wire.ids import TransferId, new_id
-from wire.messages import Found
+from wire.messages import Failure, Found
 from wire.units import MIB
 
 RESERVE_BYTES = 256 * MIB
@@ -28,8 +30,16 @@ RESERVE_BYTES = 256 * MIB
 STAT_BLOCK_BYTES = 512
 
 
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+
 class AnotherAgent(Exception):
     """The folder is in use."""
+
+
+def disk_failure(broken: OSError) -> Failure:
+    """What a transfer fails with when something of it cannot be written."""
+    return failure("disk_full" if broken.errno in FULL else "disk_error", str(broken))
 
 
 class Disk:

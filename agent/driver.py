@@ -5,13 +5,14 @@ plan. Whatever takes time (errands, uploads) runs beside it and comes back as an
 """
 
 import asyncio
+import itertools
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from functools import partial
+from functools import partial, reduce
 from typing import assert_never
 
-from agent import reconcile
+from agent import patience, reconcile
 from agent.about import about
 from agent.config import Settings
 from agent.desired import Desired
@@ -21,6 +22,8 @@ from agent.engine.api import Add, Checked, Engine, MetadataArrived, MetadataMism
 from agent.fleet import Fleet, Refusal
 from agent.journal import Journal
 from agent.metrics import TRANSFERS
+from agent.patience import Waits
+from agent.picture import picture
 from agent.prepare import CannotPrepare, prepare
 from agent.pump import Ears, Pump
 from agent.room import DiskRoom
@@ -46,6 +49,7 @@ from agent.transfer import Transfer
 from agent.upload import Uploads
 from telemetry import logs
 from telemetry.correlation import correlated
+from wire.failures import failure
 from wire.ids import BootId, TransferId
 from wire.messages import PARTS_PER_REPORT, Failure, Found, Spec, Sync, Synced
 from wire.states import Duty, Phase
@@ -53,7 +57,10 @@ from wire.states import Duty, Phase
 log = logs.get(__name__)
 
 TICK_S = 1.0
-"""How often the engine says its rates."""
+"""How often the engine says its rates, and it is looked whether anything moves."""
+AVAILABILITY_TICKS = 5
+HEARD_S = 20.0
+"""A lease: for as long as the control plane has not answered, nobody else is to blame."""
 HAND_OVER_S = 8.0
 """For parts on their way to the store, when others shall go on with our transfers."""
 ORPHANS_S = 600.0
@@ -88,15 +95,25 @@ class Driver:
         self._drain = Drain(self._transfers, self._beside, self._inbox.put_nowait)
         self.room = DiskRoom(disk.budget(settings.agent_disk_bytes), disk, self._drain.held)
         ears = Ears(self._inbox.put_nowait, self._refused, self.wake.set, self._drain.free)
+        self._uploads = uploads
         self._pump = Pump(settings.agent_uploads, engine, uploads, ears)
         self._found: list[Found] = disk.found()
         for found in self._found:
             self.room.budget.found(found.transfer, disk.occupied(found.transfer))
         self._rev = 0
+        self._asked: set[TransferId] = set()
         self._leaving = False
         self._duty = Duty.WORK
         self._let_go_at = 0.0
         """Handing over: parts on their way to the store are not waited for any longer."""
+        self._heard_at_s = asyncio.get_running_loop().time()
+        self._waits = Waits(
+            told_s=settings.wait(patience.TOLD_S),
+            metadata_s=settings.wait(settings.agent_metadata_s),
+            refused_s=settings.wait(settings.agent_refused_s),
+            stall_s=settings.wait(settings.agent_stall_s),
+            store_s=settings.wait(settings.agent_store_s),
+        )
         self._group: asyncio.TaskGroup | None = None
         engine.listen(self._inbox.put_nowait)
 
@@ -105,6 +122,12 @@ class Driver:
     def take(self, spec: Spec) -> None:
         self.desired.take(spec)
         self._inbox.put_nowait(None)
+
+    def asked(self, transfer: TransferId) -> None:
+        """Somebody looks at it closely: its picture goes with the next sync, which is now."""
+        if transfer in self.runs:
+            self._asked.add(transfer)
+            self.wake.set()
 
     def load(self) -> int:
         return len(self.desired.wanted)
@@ -143,8 +166,16 @@ class Driver:
                 continue
             held = self._transfers[transfer]
             held.rev += 1
-            told = Told(rev=held.rev, store_rate=held.rate(now_s), handover=self._leaving or self._lets_go(held, now_s))
+            told = Told(
+                rev=held.rev,
+                store_rate=held.rate(now_s),
+                handover=self._leaving or self._lets_go(held, now_s),
+                eta_s=held.eta_s,
+                stuck=patience.stuck(run, self._waits, now_s),
+                detail=picture(run, held.book) if transfer in self._asked else None,
+            )
             reports.append(report(run, held.book, held.unacked, told))
+        self._asked.clear()
         return Sync(
             boot=self._boot,
             rev=self._rev,
@@ -158,6 +189,7 @@ class Driver:
         )
 
     def heard(self, sync: Sync, synced: Synced) -> None:
+        self._heard_at_s = asyncio.get_running_loop().time()
         accepted = {verdict.transfer for verdict in synced.verdicts if verdict.standing == "ok"}
         for told in sync.reports:
             held = self._transfers.get(told.transfer)
@@ -195,11 +227,12 @@ class Driver:
         if run is None:
             return  # of a transfer that was dropped meanwhile
         held = self._transfers[event.transfer]
+        events = [event]
         if isinstance(event, PieceVerified | Checked | Counted):
-            event = self._count(held, event)
+            events.append(self._count(held, event))
         elif isinstance(event, MetadataArrived):
             held.raw_info = event.info
-        after = self.runs[run.transfer] = fold(run, event)
+        after = self.runs[run.transfer] = reduce(fold, events, run)
         if _tells(run) != _tells(after):
             self.wake.set()
             self._say(held, run, after)
@@ -280,8 +313,13 @@ class Driver:
                 assert_never(action)
 
     def _start(self, spec: Spec) -> None:
-        held = Transfer(spec, Journal(self._disk.journal(spec.transfer)))
-        held.held()
+        try:
+            held = Transfer(spec, Journal(self._disk.journal(spec.transfer)))
+            held.held()
+        except OSError as broken:  # without a journal it cannot even be reported
+            log.error("disk.failed", transfer=spec.transfer, detail=str(broken))
+            self.desired.let_go(spec.transfer, spec.epoch)
+            return
         self._transfers[spec.transfer] = held
         self.runs[spec.transfer] = begin(spec)
         self._pump.join(spec.transfer)
@@ -299,6 +337,7 @@ class Driver:
             self.room.leave(transfer)
         del self.runs[transfer]
         self._pump.leave(transfer)
+        self._uploads.trouble.pop(transfer, None)
         self.changed()
         with correlated(held.spec.correlation_id):
             log.info("transfer.dropped", transfer=transfer, epoch=held.spec.epoch)
@@ -324,9 +363,9 @@ class Driver:
             self._engine.allow(held.spec.allow)
             self._engine.add(add)
         except MetadataMismatch as bad:
-            self._hear(Failed(transfer, Failure("metadata_mismatch", str(bad), retryable=False)))
-        except RuntimeError as failure:  # what libtorrent raises
-            self._hear(Failed(transfer, Failure("engine_error", str(failure))))
+            self._hear(Failed(transfer, failure("metadata_mismatch", str(bad))))
+        except RuntimeError as broken:  # what libtorrent raises
+            self._hear(Failed(transfer, failure("engine_error", str(broken))))
         else:
             self._hear(Entered(transfer, kind))
 
@@ -343,8 +382,8 @@ class Driver:
                 event = await do(held)
             except Refusal as refusal:
                 self._refused(held, refusal)
-            except CannotPrepare as failure:
-                self._inbox.put_nowait(Failed(held.spec.transfer, failure.failure))
+            except CannotPrepare as cannot:
+                self._inbox.put_nowait(Failed(held.spec.transfer, cannot.failure))
             else:
                 self._inbox.put_nowait(event)
 
@@ -402,13 +441,23 @@ class Driver:
                 log.warning("disk.orphans", folders=orphans)
 
     async def _tick(self) -> None:
-        while True:
+        for tick in itertools.count():
             with suppress(NotThere):  # the session may end before we do
-                self._engine.tick()
+                self._engine.tick(availability=tick % AVAILABILITY_TICKS == 0)
+            self._see_what_moves(asyncio.get_running_loop().time())
             phases = Counter(phase(run) for run in self.runs.values())
             for kind in Phase:
                 TRANSFERS.labels(phase=kind).set(phases[kind])
             await asyncio.sleep(TICK_S)
+
+    def _see_what_moves(self, now_s: float) -> None:
+        heard = now_s - self._heard_at_s < self._settings.wait(HEARD_S)
+        for transfer, held in self._transfers.items():
+            word = self._uploads.trouble.get(transfer, "")
+            self._hear(held.looked(now_s, store_word=word, heard=heard))
+            if why := patience.failure_of(self.runs[transfer], self._waits, now_s):
+                self._hear(Failed(transfer, why))
+        self._inbox.put_nowait(None)
 
 
 async def _awaited(work: Awaitable[None]) -> None:

@@ -3,6 +3,7 @@
 A record is length, CRC-32 and MessagePack. A tail that a crash tore off is found by its CRC and cut.
 """
 
+import errno
 import os
 import struct
 from collections.abc import Iterable
@@ -49,13 +50,23 @@ class Journal:
         records, whole = _read(self._file.read())
         self._file.truncate(whole)
         self._file.seek(whole)
+        self._whole = whole
         self._note(records)
 
     def append(self, records: Iterable[Record]) -> None:
-        """Durable when it returns; may be called in a thread, one call at a time."""
+        """Durable when it returns; may be called in a thread, one call at a time. Raises OSError, and then the journal
+        is as it was: what comes after a torn record would never be read."""
         batch = list(records)
-        self._file.write(b"".join(map(_frame, batch)))
-        os.fsync(self._file.fileno())
+        frames = b"".join(map(_frame, batch))
+        try:
+            if self._file.write(frames) != len(frames):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # a disk that fills up takes a part
+            os.fsync(self._file.fileno())
+        except OSError:
+            self._file.truncate(self._whole)
+            self._file.seek(self._whole)
+            raise
+        self._whole += len(frames)
         self._note(batch)
 
     def close(self) -> None:

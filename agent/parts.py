@@ -172,6 +172,9 @@ class Book:
                 break
         return taken
 
+    def is_putting(self) -> bool:
+        return self.state.find(Is.TAKEN) >= 0
+
     def give_back(self, index: int) -> None:
         """It was taken and could not be put: it is ready again."""
         if self.state[index] == Is.TAKEN:
@@ -185,7 +188,7 @@ class Book:
         unit = self.layout.units[index]
         if before == Is.WAITING:
             self.unready -= 1
-            self.there_bytes += unit.size_bytes - self._there_of(index)
+            self.there_bytes += unit.size_bytes - self.there_of(index)
         self.state[index] = Is.STORED
         self.unstored -= 1
         self.stored_bytes += unit.size_bytes
@@ -201,7 +204,7 @@ class Book:
             if self.missing[index]:
                 self.state[index] = Is.WAITING
                 self.unready += 1
-                self.there_bytes -= unit.size_bytes - self._there_of(index)
+                self.there_bytes -= unit.size_bytes - self.there_of(index)
             else:
                 self.state[index] = Is.READY
                 self.ready.append(index)
@@ -259,7 +262,7 @@ class Book:
         self.ready.append(index)
         self.unready -= 1
 
-    def _there_of(self, index: int) -> int:
+    def there_of(self, index: int) -> int:
         """Bytes of one unit whose pieces are verified."""
         unit, piece_bytes = self.layout.units[index], self.layout.piece_bytes
         return sum(

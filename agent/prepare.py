@@ -12,6 +12,7 @@ from agent.parts import Book, Span, lay_out
 from agent.room import DiskRoom, NoRoom
 from agent.transfer import Transfer
 from wire.errors import BadTorrent
+from wire.failures import failure
 from wire.messages import DISK_BUSY, WANTS_MAX, Failure, Want
 from wire.metainfo import Info, parse_info
 
@@ -28,7 +29,7 @@ async def prepare(transfer: Transfer, fleet: Fleet, disk: Disk, room: DiskRoom) 
     try:
         kept = await room.admit(transfer.spec.transfer, book)
     except NoRoom as said:
-        raise CannotPrepare(Failure(DISK_BUSY if said.ever else "no_room", str(said))) from None
+        raise CannotPrepare(failure(DISK_BUSY if said.ever else "no_room", str(said))) from None
     if kept is Kept.WINDOWED:
         # What a window held in an earlier life is fetched again: less than reading all its holes to check it.
         await asyncio.to_thread(disk.clear, transfer.spec.transfer)
@@ -44,7 +45,7 @@ def _lay_out(transfer: Transfer) -> tuple[Info, Book]:
     try:
         info = parse_info(transfer.raw_info)
     except BadTorrent as bad:
-        raise CannotPrepare(Failure("bad_metadata", f"{bad.code}: {bad}", retryable=False)) from None
+        raise CannotPrepare(failure("bad_metadata", f"{bad.code}: {bad}")) from None
     spans = (Span(file.index, file.offset, file.size_bytes) for file in info.content)
     book = Book(lay_out(spans, info.piece_length, info.piece_count))
     book.already_stored(((part.file, part.part) for part in transfer.spec.parts), transfer.spec.files)

@@ -7,6 +7,7 @@ from functools import partial
 
 from msgspec import Struct
 
+from agent.disk import disk_failure
 from agent.engine.api import Engine, NotThere
 from agent.fleet import Refusal
 from agent.metrics import PARTS, STORED_BYTES
@@ -15,13 +16,16 @@ from agent.transfer import Transfer
 from agent.upload import BATCH_BYTES, BATCH_FILES, GivenUp, Put, Task, Uploads
 from telemetry import logs
 from telemetry.correlation import correlated
+from wire.failures import failure
 from wire.ids import TransferId
-from wire.messages import Failure, PartStored
+from wire.messages import PartStored
 
 log = logs.get(__name__)
 
 READ_AGAIN_S = 1.0
 """After a piece could not be read: the disk, or a torrent on its way out."""
+UNREADABLE_MAX = 60
+"""In a row: about a quarter of a minute with four slots, and a minute with one."""
 NOT_GO = "not_go"
 """No grant while the control plane wants the transfer to stop."""
 
@@ -76,17 +80,26 @@ class Pump:
                     await asyncio.sleep(READ_AGAIN_S)  # stopped, most likely; the next sync says
                 else:
                     self._ears.refused(held, refusal)
-            except GivenUp as failure:
-                self._ears.happened(Failed(task.transfer, Failure(failure.code, failure.detail)))
-            except (NotThere, TimeoutError) as failure:
-                log.warning("piece.unreadable", transfer=task.transfer, detail=str(failure))
-                await asyncio.sleep(READ_AGAIN_S)
+            except GivenUp as refused:
+                self._ears.happened(Failed(task.transfer, failure(refused.code, refused.detail)))
+            except (NotThere, TimeoutError) as missing:
+                await self._unreadable(held, str(missing))
+            except OSError as broken:  # the journal's
+                self._ears.happened(Failed(task.transfer, disk_failure(broken)))
             finally:
                 self._slots += 1
                 for index in task.indices:
                     if held.book:
                         held.book.give_back(index)
                 self._ears.happened(None)
+
+    async def _unreadable(self, held: Transfer, detail: str) -> None:
+        transfer = held.spec.transfer
+        log.warning("piece.unreadable", transfer=transfer, detail=detail)
+        held.unreadable += 1
+        if held.unreadable == UNREADABLE_MAX:
+            self._ears.happened(Failed(transfer, failure("disk_error", f"What was verified cannot be read: {detail}")))
+        await asyncio.sleep(READ_AGAIN_S)
 
     async def _stored(self, held: Transfer, put: Put) -> None:
         book, transfer = held.book, held.spec.transfer
@@ -102,9 +115,10 @@ class Pump:
         if await held.note(put.index, put.upload, put.stored):
             log.warning("upload.replaced", transfer=transfer, file=put.stored.file)
             if held.holes is not None:  # what it had may have left the disk, and the engine would not ask for it again
-                self._ears.happened(Failed(transfer, Failure("upload_gone", "the store has lost parts of a file")))
+                self._ears.happened(Failed(transfer, failure("upload_gone", "the store has lost parts of a file")))
                 return
             self._engine.ask(transfer, list(enumerate(book.priorities())))
+        held.unreadable = 0
         PARTS.inc()
         STORED_BYTES.inc(put.stored.size_bytes)
         log.debug("part.stored", transfer=transfer, file=put.stored.file, size_bytes=put.stored.size_bytes)

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
 from datetime import timedelta
 
+import msgspec
+
 from agent import claims, renewal, sync
 from agent.about import check
 from agent.config import Settings
@@ -27,8 +29,8 @@ from bus.credentials import Credentials
 from telemetry import logs, metrics
 from wire.clock import utcnow
 from wire.ids import BootId, new_id
-from wire.messages import Sync, Synced
-from wire.subjects import nudge_agent
+from wire.messages import Ask, Sync, Synced
+from wire.subjects import ask_agent, nudge_agent
 from wire.version import VERSION
 
 log = logs.get(__name__)
@@ -108,6 +110,7 @@ async def _work(
         inbox_prefix=agent_inbox(identity.agent),
     ) as bus:
         await bus.subscribe(nudge_agent(identity.agent), lambda message: _nudged(driver, message))
+        await bus.subscribe(ask_agent(identity.agent), lambda message: _asked(driver, message))
         async with asyncio.TaskGroup() as group:
             group.create_task(sync.run(settings, voice))
             group.create_task(renewal.run(settings, identity, fleet, bus, renew))
@@ -155,3 +158,10 @@ def _may_open_files() -> None:
 
 async def _nudged(driver: Driver, message: Message) -> None:
     driver.wake.set()
+
+
+async def _asked(driver: Driver, message: Message) -> None:
+    try:
+        driver.asked(msgspec.json.decode(message.data, type=Ask).transfer)
+    except msgspec.DecodeError:
+        log.warning("ask.unreadable")

@@ -6,13 +6,15 @@
 Intent is not kept here: `reconcile` compares it with this.
 """
 
+from collections.abc import Mapping
 from enum import StrEnum
-from typing import assert_never
+from typing import Literal, assert_never
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from agent.engine.api import Broke, Checked, EngineEvent, Figures, MetadataArrived, PieceVerified
+from agent.engine.api import Broke, Checked, EngineEvent, Figures, MetadataArrived, PieceVerified, TrackerSaid
+from wire.failures import failure
 from wire.ids import TransferId
 from wire.messages import Failure, Spec
 from wire.states import Phase
@@ -33,6 +35,15 @@ class InEngine(StrEnum):
     CONTENT = "content"
 
 
+class Still(Struct, frozen=True):
+    """What others do not give, and since when."""
+
+    what: Literal["metadata", "payload", "pieces", "store"]
+    since_s: float
+    mark: int
+    """How much of it there was then; with more the wait begins anew."""
+
+
 class Run(Struct, frozen=True):
     transfer: TransferId
     epoch: int
@@ -50,6 +61,13 @@ class Run(Struct, frozen=True):
     unready: int = 0
     unstored: int = 0
     figures: Figures | None = None
+    trackers: Mapping[str, TrackerSaid] = {}
+    """The last word of each, by its address."""
+    trackers_asked: int = 0
+    swarm: Still | None = None
+    store: Still | None = None
+    store_word: str = ""
+    """What went wrong with the store last."""
     failure: Failure | None = None
 
 
@@ -93,11 +111,31 @@ class Failed(Struct, frozen=True):
     failure: Failure
 
 
-Event = EngineEvent | Began | Entered | InfoFetched | Judged | Prepared | Counted | Failed
+class Looked(Struct, frozen=True):
+    """A second has passed."""
+
+    transfer: TransferId
+    now_s: float
+    there_bytes: int
+    stored_bytes: int
+    putting: bool
+    """Something is on its way to the store."""
+    store_word: str
+    heard: bool
+    """The control plane answers: what hangs on it is nobody else's fault."""
+
+
+Event = EngineEvent | Began | Entered | InfoFetched | Judged | Prepared | Counted | Failed | Looked
 
 
 def begin(spec: Spec) -> Run:
-    return Run(transfer=spec.transfer, epoch=spec.epoch, info_there=spec.has_info, go=spec.go)
+    return Run(
+        transfer=spec.transfer,
+        epoch=spec.epoch,
+        info_there=spec.has_info,
+        go=spec.go,
+        trackers_asked=sum(map(len, spec.trackers)),
+    )
 
 
 def fold(run: Run, event: Event) -> Run:
@@ -109,13 +147,16 @@ def fold(run: Run, event: Event) -> Run:
         case PieceVerified():
             return run  # the book keeps pieces; `Counted` says what came of it
         case Figures():
-            return replace(run, figures=event)
-        case Broke(code=code, detail=detail, retryable=retryable):
-            return _failed(run, Failure(code, detail, retryable))
+            before = run.figures.availability if run.figures else None
+            return replace(run, figures=replace(event, availability=before) if event.availability is None else event)
+        case TrackerSaid():
+            return replace(run, trackers={**run.trackers, event.url: event})
+        case Broke(code=code, detail=detail):
+            return _failed(run, failure(code, detail))
         case Began(errand=errand):
             return replace(run, errand=errand)
         case Entered(engine=engine):
-            return replace(run, engine=engine, checked=False, figures=None)
+            return replace(run, engine=engine, checked=False, figures=None, swarm=None)
         case InfoFetched():
             return replace(run, info_here=True, errand=Errand.NONE)
         case Judged(go=go):
@@ -124,15 +165,40 @@ def fold(run: Run, event: Event) -> Run:
             return replace(run, prepared=True, errand=Errand.NONE, unready=unready, unstored=unstored)
         case Counted(unready=unready, unstored=unstored):
             return replace(run, unready=unready, unstored=unstored)
-        case Failed(failure=failure):
-            return _failed(run, failure)
+        case Failed(failure=why):
+            return _failed(run, why)
+        case Looked():
+            return _looked(run, event)
         case _:
             assert_never(event)
 
 
-def _failed(run: Run, failure: Failure) -> Run:
+def _failed(run: Run, why: Failure) -> Run:
     """The first failure stands: what follows is mostly its echo."""
-    return run if run.failure else replace(run, failure=failure, errand=Errand.NONE)
+    return run if run.failure else replace(run, failure=why, errand=Errand.NONE)
+
+
+def _looked(run: Run, now: Looked) -> Run:
+    if not now.heard:
+        return replace(run, swarm=None, store=None)
+    store = _still(run.store, Still("store", now.now_s, now.stored_bytes) if now.putting else None)
+    return replace(run, swarm=_still(run.swarm, _asks_swarm(run, now)), store=store, store_word=now.store_word)
+
+
+def _asks_swarm(run: Run, now: Looked) -> Still | None:
+    """What peers owe us, if anything. Where some sent what is wrong, only what was verified counts."""
+    if run.engine is InEngine.METADATA and not run.info_here:
+        return Still("metadata", now.now_s, 0)
+    if run.engine is not InEngine.CONTENT or not run.checked or not run.unready:
+        return None
+    if run.figures and run.figures.wrong_bytes:
+        return Still("pieces", now.now_s, now.there_bytes)
+    return Still("payload", now.now_s, run.figures.fetched_bytes if run.figures else 0)
+
+
+def _still(before: Still | None, now: Still | None) -> Still | None:
+    waits_on = now is not None and before is not None and before.what == now.what and now.mark <= before.mark
+    return before if waits_on else now
 
 
 def phase(run: Run) -> Phase:

@@ -17,7 +17,7 @@ from agent.running import Run, done, phase
 from agent.transfer import Unacked
 from telemetry import logs
 from telemetry.metrics import FAST_S
-from wire.messages import PARTS_PER_REPORT, Rates, Report, Sync, Synced
+from wire.messages import PARTS_PER_REPORT, Detail, Rates, Report, Stuck, Sync, Synced
 
 log = logs.get(__name__)
 
@@ -35,6 +35,9 @@ class Told(Struct, frozen=True):
     rev: int
     store_rate: int
     handover: bool
+    eta_s: int | None = None
+    stuck: Stuck | None = None
+    detail: Detail | None = None
 
 
 def report(run: Run, book: Book | None, unacked: Unacked, told: Told) -> Report:
@@ -45,16 +48,17 @@ def report(run: Run, book: Book | None, unacked: Unacked, told: Told) -> Report:
         epoch=run.epoch,
         rev=told.rev,
         phase=phase(run),
-        rates=_rates(run, book, told.store_rate),
+        rates=_rates(run, book, told),
         parts=parts,
         files=files,
         done=done(run) and len(unacked) == len(parts) + len(files),
         failure=run.failure,
         handover=told.handover,
+        detail=told.detail,
     )
 
 
-def _rates(run: Run, book: Book | None, store_rate: int) -> Rates:
+def _rates(run: Run, book: Book | None, told: Told) -> Rates:
     figures = run.figures
     return Rates(
         down_bytes=book.there_bytes if book else 0,
@@ -62,9 +66,13 @@ def _rates(run: Run, book: Book | None, store_rate: int) -> Rates:
         total_bytes=book.layout.total_bytes if book else 0,
         down_rate=figures.down_rate if figures else 0,
         up_rate=figures.up_rate if figures else 0,
-        store_rate=store_rate,
+        store_rate=told.store_rate,
         peers=figures.peers if figures else 0,
         seeds=figures.seeds if figures else 0,
+        availability=figures.availability if figures else None,
+        ratio=round(figures.given_bytes / figures.fetched_bytes, 3) if figures and figures.fetched_bytes else None,
+        eta_s=told.eta_s,
+        stuck=told.stuck,
     )
 
 

@@ -5,9 +5,11 @@ from collections.abc import Iterator
 
 from msgspec import Struct
 
+from agent.eta import Eta, step
 from agent.holes import Holes
 from agent.journal import Held, Journal, Stored
 from agent.parts import Book
+from agent.running import Looked
 from wire.messages import FileStored, PartStored, Report, Spec
 from wire.metainfo import Info
 
@@ -72,6 +74,9 @@ class Transfer:
         self.tasks: set[asyncio.Task[None]] = set()
         self.rev = 0
         self.store_rate = 0
+        self.eta: Eta | None = None
+        self.unreadable = 0
+        """Reads in a row that gave nothing."""
         self._rated: tuple[float, int] | None = None
         self._uploads: dict[int, Upload] = {}
         self._by_upload: dict[str, set[int]] = {}
@@ -139,6 +144,27 @@ class Transfer:
         units = [(part.file, part.part) for part in report.parts] + [(file.file, 0) for file in report.files]
         indices = [self.book.index_of(file, part) for file, part in units]
         return [piece for index in indices if index is not None for piece in self.book.is_safe(index)]
+
+    def looked(self, now_s: float, *, store_word: str, heard: bool) -> Looked:
+        """How things stand, once a second."""
+        book = self.book
+        there, stored = (book.there_bytes, book.stored_bytes) if book else (0, 0)
+        if book is not None:
+            before = self.eta or Eta(now_s, there, stored)
+            self.eta = step(before, now_s, there, stored, book.layout.total_bytes)
+        return Looked(
+            self.spec.transfer,
+            now_s=now_s,
+            there_bytes=there,
+            stored_bytes=stored,
+            putting=book is not None and book.is_putting(),
+            store_word=store_word,
+            heard=heard,
+        )
+
+    @property
+    def eta_s(self) -> int | None:
+        return int(self.eta.left_s) if self.eta and self.eta.left_s is not None else None
 
     def rate(self, now_s: float) -> int:
         """Bytes a second into the store, over about the last seconds."""

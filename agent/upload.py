@@ -18,6 +18,7 @@ from agent.parts import Layout, Unit
 from agent.store import NO_SUCH_UPLOAD, Store, StoreAway, StoreRefused
 from agent.transfer import Upload
 from telemetry import logs
+from telemetry.redact import clean_text
 from wire.ids import TransferId
 from wire.messages import FileStored, Grant, PartStored, Want
 from wire.units import MIB
@@ -36,6 +37,8 @@ READ_S = 60.0
 """A piece comes from libtorrent's cache or from a disk; one that takes longer is broken."""
 REFUSED_MAX = 6
 """4xx answers for one unit, each with a fresh grant: about a quarter of a minute."""
+GONE_MAX = 3
+"""Of them that know nothing of the upload: a fresh grant names the open one, so waiting longer brings nothing."""
 
 
 GetGrants = Callable[[TransferId, int, list[Want]], Awaitable[list[Grant]]]
@@ -116,6 +119,8 @@ class Uploads:
         self._kept_bytes = kept_bytes
         self._turn = 0
         """Counts answers with grants."""
+        self.trouble: dict[TransferId, str] = {}
+        """What the store last did wrong to a transfer, until it takes something from it."""
 
     async def put(self, task: Task, stored: Callable[[Put], Awaitable[None]]) -> None:
         """Calls `stored` for every unit as it is done. Raises Refusal (not ours any more), NotThere, GivenUp."""
@@ -158,14 +163,17 @@ class Uploads:
                 return Put(index, Upload("", turn), None)
             try:
                 etag = await self._store.put(grant, body.chunks, unit.size_bytes)
+                self.trouble.pop(task.transfer, None)
                 return Put(index, Upload(grant.upload, turn), _stored(body, grant, etag))
             except StoreRefused as failure:
+                self.trouble[task.transfer] = clean_text(str(failure))
                 refused += 1
                 log.warning("part.refused", file=unit.file, part=unit.part, status=failure.status, detail=str(failure))
-                if refused >= REFUSED_MAX:
-                    gone = failure.status == NO_SUCH_UPLOAD
+                gone = failure.status == NO_SUCH_UPLOAD
+                if refused >= (GONE_MAX if gone else REFUSED_MAX):
                     raise GivenUp("upload_gone" if gone else "store_refused", str(failure)) from None
             except StoreAway as failure:
+                self.trouble[task.transfer] = clean_text(str(failure))
                 log.info("store.away", file=unit.file, part=unit.part, detail=str(failure))
             grant = None  # it may have expired meanwhile, or its upload was replaced
             tries += 1

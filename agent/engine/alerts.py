@@ -1,14 +1,18 @@
 """libtorrent's alerts, translated at once: an alert is a pointer that the next `pop_alerts` frees."""
 
+import errno
 from collections.abc import Mapping
 
 import libtorrent as lt
 
-from agent.engine.api import Broke, Checked, EngineEvent, Figures, PieceVerified
+from agent.engine.api import Broke, Checked, EngineEvent, Figures, PieceVerified, TrackerSaid
 from wire.ids import TransferId
+from wire.trackers import word
 
-DISK_FULL = 28
-"""ENOSPC."""
+DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+"""The disk, a quota on it, or a limit of this process."""
+REFUSALS = range(400, 500)
+"""Of HTTP: the tracker was reached, and wants nothing of it."""
 
 
 def of_torrent(alert: lt.torrent_alert, transfer: TransferId) -> EngineEvent | None:
@@ -16,14 +20,24 @@ def of_torrent(alert: lt.torrent_alert, transfer: TransferId) -> EngineEvent | N
         case lt.piece_finished_alert():
             return PieceVerified(transfer, alert.piece_index)
         case lt.file_error_alert():
-            full = alert.error.value() == DISK_FULL
-            return Broke(transfer, "disk_full" if full else "disk_error", alert.error.message(), retryable=True)
+            full = alert.error.value() in DISK_FULL
+            return Broke(transfer, "disk_full" if full else "disk_error", alert.error.message())
         case lt.torrent_error_alert():
-            return Broke(transfer, "engine_error", alert.error.message(), retryable=True)
+            return Broke(transfer, "engine_error", alert.error.message())
         case lt.torrent_conflict_alert():
-            return Broke(transfer, "same_torrent_twice", "another transfer brings the same torrent", retryable=True)
+            return Broke(transfer, "same_torrent_twice", "another transfer brings the same torrent")
+        case lt.tracker_reply_alert():
+            return TrackerSaid(transfer, alert.tracker_url(), "ok", "", alert.num_peers)
+        case lt.tracker_error_alert():
+            return _refused_or_away(alert, transfer)
         case _:
             return None
+
+
+def _refused_or_away(alert: lt.tracker_error_alert, transfer: TransferId) -> TrackerSaid:
+    url, reason = alert.tracker_url(), alert.failure_reason()
+    refused = bool(reason) or alert.status_code in REFUSALS
+    return TrackerSaid(transfer, url, "refused" if refused else "away", word(reason or alert.error.message(), url))
 
 
 def of_statuses(
@@ -43,6 +57,10 @@ def of_statuses(
                 up_rate=status.upload_payload_rate,
                 peers=status.num_peers,
                 seeds=status.num_seeds,
+                fetched_bytes=status.total_payload_download,
+                given_bytes=status.total_payload_upload,
+                wrong_bytes=status.total_failed_bytes,
+                availability=status.distributed_copies if status.distributed_copies >= 0 else None,
             )
         )
     return events

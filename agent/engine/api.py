@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 from msgspec import Struct
 
@@ -53,6 +53,24 @@ class Figures(Struct, frozen=True):
     up_rate: int
     peers: int
     seeds: int
+    fetched_bytes: int = 0
+    """From peers since it was added; all of it, also what turned out to be wrong."""
+    given_bytes: int = 0
+    wrong_bytes: int = 0
+    """Of pieces whose hash was wrong."""
+    availability: float | None = None
+    """How often the whole torrent is there among the peers; None: not asked this time."""
+
+
+class TrackerSaid(Struct, frozen=True):
+    """A tracker's last word. `ok`: it gave peers. `refused`: it answered no. `away`: it could not be asked."""
+
+    transfer: TransferId
+    url: str
+    kind: Literal["ok", "refused", "away"]
+    text: str
+    """Safe to show."""
+    peers: int = 0
 
 
 class Broke(Struct, frozen=True):
@@ -60,11 +78,11 @@ class Broke(Struct, frozen=True):
 
     transfer: TransferId
     code: str
+    """One of `wire.failures`."""
     detail: str
-    retryable: bool
 
 
-EngineEvent = MetadataArrived | Checked | PieceVerified | Figures | Broke
+EngineEvent = MetadataArrived | Checked | PieceVerified | Figures | TrackerSaid | Broke
 
 
 class MetadataMismatch(Exception):
@@ -93,8 +111,8 @@ class Engine(Protocol):
     def known_peers(self, transfer: TransferId) -> Sequence[tuple[str, int]]:
         """Peers that are worth connecting to again."""
 
-    def tick(self) -> None:
-        """Asks for `Figures` of every torrent that changed."""
+    def tick(self, *, availability: bool) -> None:
+        """Asks for `Figures` of every torrent that changed. Availability costs a look at every piece."""
 
     async def read(self, transfer: TransferId, piece: int) -> bytes: ...
 

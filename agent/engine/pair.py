@@ -50,9 +50,9 @@ class Pair:
         session = self._of.get(transfer)
         return session.known_peers(transfer) if session else ()
 
-    def tick(self) -> None:
+    def tick(self, *, availability: bool) -> None:
         for session in self._sessions():
-            session.tick()
+            session.tick(availability=availability)
 
     async def read(self, transfer: TransferId, piece: int) -> bytes:
         session = self._of.get(transfer)

@@ -89,8 +89,8 @@ class Session:
     def known_peers(self, transfer: TransferId) -> Sequence[tuple[str, int]]:
         return self._peers.get(transfer, ())
 
-    def tick(self) -> None:
-        self._live.post_torrent_updates(0)
+    def tick(self, *, availability: bool) -> None:
+        self._live.post_torrent_updates(lt.torrent_handle.query_distributed_copies if availability else 0)
 
     async def read(self, transfer: TransferId, piece: int) -> bytes:
         """Through libtorrent's cache: a file read right after its piece was verified may still hold zeros."""
@@ -192,7 +192,7 @@ class Session:
         self._peers[transfer] = outgoing
         info = handle.torrent_file()
         if info is None:
-            self._heard(Broke(transfer, "engine_error", "metadata vanished", retryable=True))
+            self._heard(Broke(transfer, "engine_error", "metadata vanished"))
             return
         self._heard(MetadataArrived(transfer, bytes(info.info_section())))
 

@@ -9,7 +9,13 @@ from wire.addresses import parse_allow, refused_ranges
 from wire.units import MIB
 
 _C = lt.alert.category_t
-ALERT_MASK = _C.status_notification | _C.error_notification | _C.piece_progress_notification | _C.storage_notification
+ALERT_MASK = (
+    _C.status_notification
+    | _C.error_notification
+    | _C.piece_progress_notification
+    | _C.storage_notification
+    | _C.tracker_notification
+)
 ALERTS_MAX = 100_000
 """A re-check of a large torrent says every piece at once; what overflows is noticed and asked for again."""
 METADATA_MAX_BYTES = 32 * MIB

@@ -2,7 +2,7 @@
 
 from cyclopts import App
 
-from cli import agent, control, deploy, develop, fleet
+from cli import agent, control, dead_letter, deploy, develop, fleet
 from cli.check import check
 from cli.lock import lock
 from cli.up import up
@@ -31,6 +31,11 @@ for fleet_verb in (
 ):  # fmt: skip
     fleet_app.command(fleet_verb)
 app.command(fleet_app)
+
+dead_app = App(name="dead-letter", help="Transfers that were given up: why, and another try.")
+dead_app.command(dead_letter.list_letters, name="list")
+dead_app.command(dead_letter.replay)
+app.command(dead_app)
 
 
 def main() -> None:

@@ -1,42 +1,20 @@
 """`seedlift fleet …`: an operator's verbs, over the public API."""
 
 import json
-import os
 import time
 from contextlib import suppress
-from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import quote
 from uuid import UUID
 
 from cyclopts import Parameter
 
-from cli.programs import ROOT, refuse
+from cli.operator import Where, call
+from cli.programs import refuse
 
-CALL_S = 30.0
 POLL_S = 0.5
 AGENT_COLUMNS = ("name", "pool", "region", "state", "running", "slots", "disk_free_bytes", "version", "seen_at")
 POOL_COLUMNS = ("name", "agents", "ready", "slots", "running", "waiting", "description")
-
-
-@Parameter(name="*")
-class Where:
-    """Which API, and the key to it."""
-
-    def __init__(self, *, url: str | None = None, key: str | None = None, data: Path = ROOT / ".seedlift") -> None:
-        """
-        Parameters
-        ----------
-        url
-            The API. Default: SEEDLIFT_URL, else that of the local stack.
-        key
-            An operator's API key. Default: SEEDLIFT_API_KEY, else that of the local stack.
-        data
-            The local stack's data folder.
-        """
-        self.url = url
-        self.key = key
-        self.data = data
 
 
 def token(
@@ -54,7 +32,7 @@ def token(
         For how many seconds the token is good.
     """
     body = {"name": name, "pool": pool, "ttl_s": ttl_s}
-    answer = _call(
+    answer = call(
         where, "POST", "/api/v1/fleet/tokens", {key: value for key, value in body.items() if value is not None}
     )
     print(answer["token"])
@@ -70,7 +48,7 @@ def list_agents(*, as_json: Annotated[bool, Parameter(name="--json")] = False, w
     as_json
         Everything that the API says of them, ids too.
     """
-    agents = _call(where, "GET", "/api/v1/fleet/agents")["items"]
+    agents = call(where, "GET", "/api/v1/fleet/agents")["items"]
     if not as_json:
         agents = [each | {"version": each["version"] + " *" * (not each["is_current"])} for each in agents]
     _table(agents, AGENT_COLUMNS, as_json=as_json)
@@ -88,7 +66,7 @@ def show(
     as_json
         As the API says it.
     """
-    shown = _call(where, "GET", _url(where, agent))
+    shown = call(where, "GET", _url(where, agent))
     if as_json:
         print(json.dumps(shown, indent=2))
         return
@@ -155,7 +133,7 @@ def drain(
     """
     url = _assign(where, agent, "drain", {"hand_over": hand_over, "reason": reason})
     ends_at = time.monotonic() + wait_s
-    while wait_s and _call(where, "GET", url)["agent"]["state"] != "drained":
+    while wait_s and call(where, "GET", url)["agent"]["state"] != "drained":
         if time.monotonic() > ends_at:
             refuse(f"{agent} is not drained within {wait_s:g} s; `seedlift fleet show {agent}` says what it holds.")
         time.sleep(POLL_S)
@@ -173,7 +151,7 @@ def rename(agent: str, name: str, /, *, where: Where | None = None) -> None:
     name
         The new one, which no other agent may have.
     """
-    _call(where, "PATCH", _url(where, agent), {"name": name})
+    call(where, "PATCH", _url(where, agent), {"name": name})
     print(f"{agent} is now {name}")
 
 
@@ -187,7 +165,7 @@ def retire(agent: str, /, *, reason: str | None = None, where: Where | None = No
     reason
         Stands in the log of audit.
     """
-    _call(where, "POST", f"{_url(where, agent)}/retire", {"reason": reason})
+    call(where, "POST", f"{_url(where, agent)}/retire", {"reason": reason})
     print(f"{agent} is retired")
 
 
@@ -199,7 +177,7 @@ def pools(*, as_json: Annotated[bool, Parameter(name="--json")] = False, where: 
     as_json
         As the API says it.
     """
-    _table(_call(where, "GET", "/api/v1/fleet/pools")["items"], POOL_COLUMNS, as_json=as_json)
+    _table(call(where, "GET", "/api/v1/fleet/pools")["items"], POOL_COLUMNS, as_json=as_json)
 
 
 def pool(name: str, /, *, description: str = "", where: Where | None = None) -> None:
@@ -212,13 +190,13 @@ def pool(name: str, /, *, description: str = "", where: Where | None = None) -> 
     description
         For people.
     """
-    _call(where, "PUT", f"/api/v1/fleet/pools/{quote(name, safe='')}", {"description": description})
+    call(where, "PUT", f"/api/v1/fleet/pools/{quote(name, safe='')}", {"description": description})
     print(f"pool {name} is there")
 
 
 def _assign(where: Where | None, agent: str, verb: str, body: dict[str, Any]) -> str:
     url = _url(where, agent)
-    said = _call(where, "POST", f"{url}/{verb}", body)
+    said = call(where, "POST", f"{url}/{verb}", body)
     print(f"{said['name']} is {said['state']}")
     return url
 
@@ -228,7 +206,7 @@ def _url(where: Where | None, agent: str) -> str:
     agents = "/api/v1/fleet/agents"
     with suppress(ValueError):
         return f"{agents}/{UUID(agent)}"
-    items = _call(where, "GET", agents)["items"]
+    items = call(where, "GET", agents)["items"]
     ids = [each["id"] for each in items if each["name"] == agent and each["retired_at"] is None]
     if not ids:
         refuse(f"there is no agent {agent!r}; `seedlift fleet list` shows them.")
@@ -260,35 +238,3 @@ def _short(field: str, value: Any) -> str:
 
 def _bytes(count: int | None) -> str:
     return "?" if count is None else f"{count / 2**30:.1f} GiB"
-
-
-def _call(where: Where | None, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
-    import httpx  # only the verbs that talk pay for it
-
-    url, key = _found(where or Where())
-    try:
-        answer = httpx.request(
-            method, url + path, json=body, headers={"Authorization": f"Bearer {key}"}, timeout=CALL_S
-        )
-    except httpx.TransportError as failed:
-        refuse(f"{url} does not answer: {failed}")
-    if answer.is_error:
-        refuse(f"{url} answered {answer.status_code}: {answer.text[:500]}")
-    return dict(answer.json()) if answer.content else {}
-
-
-def _found(where: Where) -> tuple[str, str]:
-    url = where.url or os.environ.get("SEEDLIFT_URL")
-    key = where.key or os.environ.get("SEEDLIFT_API_KEY")
-    local = where.data / "operator.json"
-    if (url is None or key is None) and local.exists():
-        try:
-            known = json.loads(local.read_text())
-        except PermissionError:
-            refuse(f"{local} is its owner's alone: run as that account, or give --url and --key.")
-        url, key = url or known["url"], key or known["api_key"]
-    if url is None or key is None:
-        refuse(
-            "which API, and with which key? Give --url and --key (or SEEDLIFT_URL and SEEDLIFT_API_KEY), or --data DIR."
-        )
-    return url.rstrip("/"), key

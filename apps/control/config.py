@@ -62,6 +62,9 @@ class Settings(Struct, frozen=True, kw_only=True, dict=True):
     sync_s: float = 1.5
     tick_s: float = 5
     grant_s: float = 900
+    retry_s: float = 15
+    """After a transfer's first failure; then twice as long each time."""
+    retry_max_s: float = 600
 
     log_format: str = "json"
     log_level: str = "info"

@@ -159,7 +159,7 @@ const WHY = {
   uploading: moving,
   completed: (job) => `${bytes(job.size_bytes ?? 0)} stored, ${job.files_count ?? 0} files.`,
   paused: () => "Paused.",
-  failed: (job) => job.failure?.detail ?? job.failure?.code ?? "Failed.",
+  failed: (job) => job.failure?.sentence ?? "Failed.",
   cancelled: () => "Cancelled. What was stored goes when the job is removed.",
   expired: () => "Its files were removed.",
 };

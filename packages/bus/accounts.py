@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from bus.jwt import Permissions, account_jwt, new_seed, operator_jwt, public_key, user_jwt
 from wire.ids import AgentId
-from wire.subjects import EVENTS, EVENTS_SUBJECTS, WORK, WORK_SUBJECTS, nudge_agent
+from wire.subjects import EVENTS, EVENTS_SUBJECTS, WORK, WORK_SUBJECTS, ask_agent, nudge_agent
 from wire.units import HOUR_S, KIB
 
 Account = Literal["SYSTEM", "FLEET", "APP"]
@@ -27,7 +27,7 @@ CONTROL_JWT_S = HOUR_S
 PRELOADED_AT = datetime(2000, 1, 1, tzinfo=UTC)
 """A full resolver keeps the newer of two JWTs: a preloaded one must never replace one that was pushed since."""
 AGENT_SUBSCRIPTIONS_MAX = 64
-"""An agent needs two or three (its nudge, its inbox, a pull in flight)."""
+"""An agent needs three or four (its nudge, what it is asked, its inbox, a pull in flight)."""
 AGENT_PAYLOAD_MAX_BYTES = 4 * KIB
 """An agent says nothing but pull requests and acks; the rest goes over the fleet listener."""
 CONTROL_INBOX = "_INBOX_control"
@@ -114,7 +114,7 @@ def agent_permissions(agent: AgentId, pool: str) -> Permissions:
         raise ValueError(f"not a pool's name: {pool!r}")
     return Permissions(
         publish=(f"$JS.API.CONSUMER.MSG.NEXT.{WORK}.{pool}", f"$JS.ACK.{WORK}.{pool}.>"),
-        subscribe=(f"{agent_inbox(agent)}.>", nudge_agent(agent)),
+        subscribe=(f"{agent_inbox(agent)}.>", nudge_agent(agent), ask_agent(agent)),
         subscriptions_max=AGENT_SUBSCRIPTIONS_MAX,
         payload_max_bytes=AGENT_PAYLOAD_MAX_BYTES,
     )
@@ -127,10 +127,11 @@ def control_permissions(account: Account) -> Permissions:
             return Permissions(publish=("$SYS.REQ.CLAIMS.UPDATE",), subscribe=(inbox,))
         case "FLEET":
             return Permissions(
-                publish=(WORK_SUBJECTS, "nudge.*", "$JS.API.>", f"$JS.ACK.{WORK}.>"), subscribe=(inbox, "nudge.*")
+                publish=(WORK_SUBJECTS, "nudge.*", "ask.*", "$JS.API.>", f"$JS.ACK.{WORK}.>"),
+                subscribe=(inbox, "nudge.*"),
             )
         case "APP":
-            said = (EVENTS_SUBJECTS, "progress.*.*", "nudge.work.*")
+            said = (EVENTS_SUBJECTS, "progress.*.*", "detail.*.*", "nudge.work.*")
             jetstream = ("$JS.API.>", f"$JS.ACK.{EVENTS}.>", f"$JS.FC.{EVENTS}.>")
             return Permissions(publish=said + jetstream, subscribe=(*said, inbox))
         case _:

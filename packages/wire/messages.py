@@ -1,11 +1,12 @@
 """What the control plane and its agents say to each other: every message of the fleet listener and of the bus.
 
 Agent to control plane, over mTLS HTTP: `Enrol`, `Claim`, `Sync`, `WantGrants`, and an info dict as plain bytes.
-Control plane to agent, over the bus: `Offer`, and empty nudges.
-Inside the control plane, over the bus: `JobEvent` (durable) and `Progress` (newest wins).
+Control plane to agent, over the bus: `Offer`, `Ask`, and empty nudges.
+Inside the control plane, over the bus: `JobEvent` (durable), `Progress` and `Picture` (newest wins).
 """
 
 from datetime import datetime
+from enum import IntEnum
 from typing import Annotated, Literal, TypeAlias
 
 from msgspec import Meta, Struct
@@ -17,6 +18,11 @@ PARTS_PER_REPORT = 500
 """Bounds one sync body; the rest goes with the next one, at once."""
 WANTS_MAX = 256
 """Grants asked for at once."""
+CELLS_MAX = 512
+"""Of a piece map: as many as a screen is wide, whatever the torrent."""
+FILES_TOLD_MAX = 500
+TRACKERS_TOLD_MAX = 256
+"""More than a spec names."""
 HELD_MAX = 10_000
 """Transfers of one agent. Far more than any runs, and their ids still fit one statement."""
 
@@ -146,7 +152,18 @@ class Refused(Struct, frozen=True, tag="refused"):
 ClaimAnswer = Claimed | Refused
 
 
+class Stuck(Struct, frozen=True):
+    """Why nothing moves, told while it is waited."""
+
+    code: Annotated[str, Meta(max_length=32)]
+    """`no_peers`, `no_seeds`, `no_metadata`, `bad_peers` or `store`."""
+    for_s: Figure
+    sentence: Annotated[str, Meta(max_length=1_000)]
+
+
 class Rates(Struct, frozen=True):
+    """What is said with every report and every frame: light, and the newest wins."""
+
     down_bytes: Figure = 0
     """Wanted bytes that are verified, over all epochs."""
     stored_bytes: Figure = 0
@@ -156,6 +173,53 @@ class Rates(Struct, frozen=True):
     store_rate: Figure = 0
     peers: Figure = 0
     seeds: Figure = 0
+    availability: Annotated[float, Meta(ge=0, le=1e9)] | None = None
+    """How often the whole torrent is there among the peers."""
+    ratio: Annotated[float, Meta(ge=0, le=1e9)] | None = None
+    """Given to peers, of what was fetched from them, by this agent."""
+    eta_s: Figure | None = None
+    """Until all is stored; null while nobody can know."""
+    stuck: Stuck | None = None
+
+
+class PieceIs(IntEnum):
+    MISSING = 0
+    THERE = 1
+    STORED = 2
+
+
+class Cells(Struct, frozen=True, array_like=True):
+    """A run of neighbours in a piece map that are all the same."""
+
+    state: PieceIs
+    count: Annotated[int, Meta(ge=1, le=CELLS_MAX)]
+
+
+class FileTold(Struct, frozen=True, array_like=True):
+    """A file that is begun and not stored."""
+
+    file: Count
+    down_bytes: Bytes
+    stored_bytes: Bytes
+
+
+class TrackerTold(Struct, frozen=True):
+    """A tracker's last word, safe to show; its address is not, and only for whoever gave it."""
+
+    url: Annotated[str, Meta(max_length=4_096)]
+    kind: Literal["ok", "refused", "away"]
+    text: Annotated[str, Meta(max_length=256)]
+    peers: Figure
+
+
+class Detail(Struct, frozen=True):
+    """The heavy part of progress, said only when it was asked for."""
+
+    pieces_count: Count
+    cells: Annotated[list[Cells], Meta(max_length=CELLS_MAX)]
+    """At most CELLS_MAX cells, each for one piece or for several neighbours, of which it tells the worst."""
+    files: Annotated[list[FileTold], Meta(max_length=FILES_TOLD_MAX)]
+    trackers: Annotated[list[TrackerTold], Meta(max_length=TRACKERS_TOLD_MAX)]
 
 
 DISK_BUSY = "disk_busy"
@@ -185,6 +249,8 @@ class Report(Struct, frozen=True, forbid_unknown_fields=True):
     failure: Failure | None = None
     handover: bool = False
     """The agent lets go: give it to another."""
+    detail: Detail | None = None
+    """Once after each `Ask`."""
 
 
 class Found(Struct, frozen=True, forbid_unknown_fields=True):
@@ -297,6 +363,20 @@ class Progress(Struct, frozen=True):
 
     job: JobId
     rates: Rates
+    at: datetime
+
+
+class Ask(Struct, frozen=True):
+    """On `ask.<agent>`: somebody looks at this transfer closely; say its `Detail` with the next report."""
+
+    transfer: TransferId
+
+
+class Picture(Struct, frozen=True):
+    """On `detail.<org>.<job>`: what an agent answered to an `Ask`. Nobody keeps it."""
+
+    rates: Rates
+    detail: Detail
     at: datetime
 
 

@@ -1,7 +1,8 @@
 """Every subject and stream name on the bus, built here and nowhere typed by hand.
 
-Account FLEET (agents live here): `work.<pool>` in stream WORK, `nudge.<agent>`.
-Account APP (control plane alone): `events.<org>.<job>` in stream EVENTS, `progress.<org>.<job>`, `nudge.work.<loop>`.
+Account FLEET (agents live here): `work.<pool>` in stream WORK, `nudge.<agent>`, `ask.<agent>`.
+Account APP (control plane alone): `events.<org>.<job>` in stream EVENTS, `progress.<org>.<job>`, `detail.<org>.<job>`,
+`nudge.work.<loop>`.
 """
 
 from wire.ids import AgentId, JobId, OrgId
@@ -18,6 +19,10 @@ def work(pool: str) -> str:
 
 def nudge_agent(agent: AgentId) -> str:
     return f"nudge.{agent}"
+
+
+def ask_agent(agent: AgentId) -> str:
+    return f"ask.{agent}"
 
 
 def nudge_loop(loop: str) -> str:
@@ -38,3 +43,7 @@ def progress(org: OrgId, job: JobId) -> str:
 
 def progress_of(org: OrgId) -> str:
     return f"progress.{org}.*"
+
+
+def detail(org: OrgId, job: JobId) -> str:
+    return f"detail.{org}.{job}"

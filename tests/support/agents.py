@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -22,11 +22,14 @@ STOP_S = 35
 class Hand:
     """One agent, and its life."""
 
-    def __init__(self, name: str, folder: Path, env: Mapping[str, str]) -> None:
+    def __init__(
+        self, name: str, folder: Path, env: Mapping[str, str], command: Sequence[str] = ("-m", "agent", "run")
+    ) -> None:
         self.name = name
         self.folder = folder
         self.process: asyncio.subprocess.Process | None = None
         self._env = env
+        self._command = command
 
     @property
     def log(self) -> Path:
@@ -35,7 +38,7 @@ class Hand:
     async def start(self) -> None:
         with self.log.open("ab") as said:
             self.process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "agent", "run", env=dict(self._env), stdout=said, stderr=said
+                sys.executable, *self._command, env=dict(self._env), stdout=said, stderr=said
             )
 
     def kill(self) -> None:

@@ -13,6 +13,7 @@ import structlog
 from msgspec import Struct
 
 from control import migrate
+from control.accounts.bootstrap import Bootstrap, bootstrap
 from control.config import Settings
 from control.plane import Plane, open_plane
 from control.serve import bound, public
@@ -20,6 +21,7 @@ from tests.support.nats import NatsServer, running_nats
 from tests.support.ports import free_ports
 from tests.support.servers import Databases, Store
 from wire.bencode import encode
+from wire.clock import utcnow
 
 structlog.configure(
     processors=[
@@ -51,6 +53,16 @@ class Api(Struct, frozen=True):
             assert signed_in.status_code == 200, signed_in.text
             http.headers["X-CSRF-Token"] = signed_in.json()["csrf_token"]
             yield http
+
+
+@asynccontextmanager
+async def operating(plane: Plane, url: str) -> AsyncIterator[httpx.AsyncClient]:
+    """An operator's client of the API, by key."""
+    key = f"slk_{secrets.token_hex(4)}_{secrets.token_urlsafe(32)}"
+    await bootstrap(plane.db, Bootstrap(f"{secrets.token_hex(6)}@example.org", PASSWORD, key), utcnow())
+    headers = {"Authorization": f"Bearer {key}"}
+    async with httpx.AsyncClient(base_url=f"{url}/api/v1", headers=headers, trust_env=False, timeout=20) as http:
+        yield http
 
 
 @pytest.fixture(scope="session")

@@ -7,11 +7,13 @@ so that its work does not slow what is measured; tests run `StoreProxy` in their
 import argparse
 import asyncio
 import json
+import re
 import socket
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from typing import Literal
 
 from msgspec import Struct
 
@@ -19,6 +21,11 @@ CHUNK_BYTES = 256 * 1024
 BURST_S = 0.02
 """What an idle bucket may hold: small, so that a rate is a rate from the first moment."""
 HEAD_MAX_BYTES = 64 * 1024
+
+
+Fault = Literal["error", "reset", "silence", "delay"]
+"""What befalls a PUT: it is answered 500, its connection breaks, nothing is heard of it any more, or it is held back as
+long as the fault lasts."""
 
 
 class Bucket:
@@ -83,6 +90,9 @@ class StoreProxy:
         self.up = Bucket(rate)
         self.requests: list[Request] = []
         self.url = ""
+        self.fault: Fault | None = None
+        self.held = 0
+        """PUTs that are held back, or were."""
         self._writers: set[asyncio.StreamWriter] = set()
 
     def puts(self) -> list[Request]:
@@ -101,11 +111,40 @@ class StoreProxy:
             return
         self._writers |= {back, forth}
         try:
+            first = await client.read(CHUNK_BYTES)
+            if self.fault and first.startswith(b"PUT "):
+                if self.fault != "delay":
+                    await self._spoil(self.fault, first, client, back)
+                    forth.close()
+                    return
+                self.held += 1
+                while self.fault:
+                    await asyncio.sleep(0.02)
+            log = RequestLog(self.requests)
+            log.feed(first)
+            forth.write(first)
             async with asyncio.TaskGroup() as pumps:
-                pumps.create_task(self._pump(client, forth, RequestLog(self.requests), self.up))
+                pumps.create_task(self._pump(client, forth, log, self.up))
                 pumps.create_task(self._pump(server, back, None, Bucket(None)))
         finally:
             self._writers -= {back, forth}
+
+    async def _spoil(
+        self, fault: Fault, first: bytes, client: asyncio.StreamReader, back: asyncio.StreamWriter
+    ) -> None:
+        if fault == "reset":
+            back.transport.abort()
+            return
+        head, _, body = first.partition(b"\r\n\r\n")
+        length = int(re.search(rb"(?i)content-length: *(\d+)", head)[1])  # type: ignore[index] # a PUT has one
+        with suppress(OSError, asyncio.IncompleteReadError):
+            await client.readexactly(length - len(body))
+            if fault == "error":
+                back.write(b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+                await back.drain()
+            else:
+                await client.read()  # until its sender has had enough
+        back.close()
 
     async def _pump(
         self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, log: RequestLog | None, bucket: Bucket

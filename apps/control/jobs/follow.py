@@ -1,6 +1,7 @@
 """Jobs follow their transfer: a job's state is `job_state(intent, transfer)`, worked out here and nowhere else."""
 
 import datetime as dt
+from uuid import UUID
 
 from sqlalchemy import select
 
@@ -8,21 +9,26 @@ from control import outbox
 from control.db import Tx
 from control.jobs.model import Event, Job
 from control.transfers.model import Transfer
+from wire.failures import FAILURES
 from wire.ids import JobId
 from wire.messages import JobEvent
 from wire.states import JobState, job_state
 
 
-async def jobs_of(tx: Tx, transfer: Transfer, *, now: dt.datetime, who: str, why: str) -> None:
+async def jobs_of(
+    tx: Tx, transfer: Transfer, *, now: dt.datetime, who: str, why: str, holder: UUID | None = None
+) -> None:
     """Every job that holds the transfer takes its state from it, with an event row and an outbox row each. A job that
-    was cancelled or has expired stays so, whatever another makes of its transfer."""
+    was cancelled or has expired stays so, whatever another makes of its transfer. `holder` is whose move it was."""
     over = (JobState.CANCELLED, JobState.EXPIRED)
     holders = select(Job).where(Job.transfer_id == transfer.id, Job.state.not_in(over)).with_for_update(key_share=True)
     for job in (await tx.scalars(holders)).all():
-        one(tx, job, transfer, now=now, who=who, why=why)
+        one(tx, job, transfer, now=now, who=who, why=why, holder=holder)
 
 
-def one(tx: Tx, job: Job, transfer: Transfer, *, now: dt.datetime, who: str, why: str) -> None:
+def one(
+    tx: Tx, job: Job, transfer: Transfer, *, now: dt.datetime, who: str, why: str, holder: UUID | None = None
+) -> None:
     was = job.state
     to = job_state(
         job.intent,
@@ -31,13 +37,29 @@ def one(tx: Tx, job: Job, transfer: Transfer, *, now: dt.datetime, who: str, why
         claimed_before=transfer.epoch > 0,
     )
     if not job.move(to, now):
-        return
-    job.failure_code = transfer.failure_code if to is JobState.FAILED else None
-    job.failure_detail = transfer.failure_detail if to is JobState.FAILED else None
-    tell(tx, job, was, now=now, who=who, why=why)
+        if why not in FAILURES:
+            return
+        job.version += 1  # a try that failed is told, though the job waits as it did before
+        job.updated_at = now
+    failed = to is JobState.FAILED
+    job.failure_code = transfer.failure_code if failed else None
+    job.failure_detail = transfer.failure_detail if failed else None
+    detail = transfer.failure_detail if why == transfer.failure_code else None
+    tell(tx, job, was, now=now, who=who, why=why, epoch=transfer.epoch, holder=holder, detail=detail)
 
 
-def tell(tx: Tx, job: Job, was: JobState | None, *, now: dt.datetime, who: str, why: str) -> None:
+def tell(
+    tx: Tx,
+    job: Job,
+    was: JobState | None,
+    *,
+    now: dt.datetime,
+    who: str,
+    why: str,
+    epoch: int = 0,
+    holder: UUID | None = None,
+    detail: str | None = None,
+) -> None:
     """The event row, and the message that says so."""
     tx.add(
         Event(
@@ -48,6 +70,9 @@ def tell(tx: Tx, job: Job, was: JobState | None, *, now: dt.datetime, who: str, 
             to_state=job.state,
             who=who,
             why=why,
+            epoch=epoch or None,
+            agent_id=holder,
+            detail=detail,
             at=now,
         )
     )

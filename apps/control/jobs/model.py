@@ -57,4 +57,9 @@ class Event(Base):
     to_state: Mapped[JobState] = mapped_column(States(JobState))
     who: Mapped[str]
     why: Mapped[str]
+    epoch: Mapped[int | None]
+    agent_id: Mapped[uuid.UUID | None]
+    """Who held the transfer when this happened, and under which epoch."""
+    detail: Mapped[str | None]
+    """Of a failure: what exactly was said."""
     at: Mapped[dt.datetime]

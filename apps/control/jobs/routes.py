@@ -16,11 +16,14 @@ from control.accounts.throttle import Throttle
 from control.auth import Principal, actor_of
 from control.http import Asked, request_id, tell_rate
 from control.jobs import service as jobs
-from control.jobs.schemas import EventView, FilePage, FileView, JobPage, JobView, Timeline
-from control.jobs.views import view
+from control.jobs.schemas import FilePage, FileView, JobPage, JobView, LiveView, Timeline
+from control.jobs.views import event_view, live_view, still_picture, view
 from control.plane import Plane
 from control.torrents import sent as torrents_sent
+from control.transfers import progress
 from wire.clock import utcnow
+from wire.ids import AgentId, JobId, TransferId
+from wire.messages import FILES_TOLD_MAX
 from wire.states import JobState
 
 TAG = ["jobs"]
@@ -95,6 +98,26 @@ async def get_job(job_id: FromPath[UUID], plane: NamedDependency[Plane], who: Na
         return view(await jobs.get(tx, who.org, job_id))
 
 
+@get(
+    "/jobs/{job_id:uuid}/progress",
+    summary="Progress in full: rates, piece map, files that are begun, trackers' last words",
+    tags=TAG,
+)
+async def live(job_id: FromPath[UUID], plane: NamedDependency[Plane], who: NamedDependency[Principal]) -> LiveView:
+    """Its agent is asked, between two short transactions; what is light of it comes with every frame of the stream."""
+    async with plane.asking(who.asker) as tx:
+        whole = await jobs.get(tx, who.org, job_id)
+    transfer = whole.transfer
+    if transfer.agent_id is not None:
+        of = TransferId(transfer.id)
+        picture = await progress.ask(plane, who.org, JobId(job_id), of, AgentId(transfer.agent_id))
+        if picture is not None:
+            return live_view(whole, picture, live=True)
+    async with plane.asking(who.asker) as tx:
+        begun = await jobs.begun(tx, transfer, FILES_TOLD_MAX)
+    return live_view(whole, still_picture(whole, begun), live=False)
+
+
 @get("/jobs/{job_id:uuid}/timeline", summary="What happened to a job, oldest first", tags=TAG)
 async def timeline(
     job_id: FromPath[UUID],
@@ -106,7 +129,7 @@ async def timeline(
     after = cursors.index_of(cursor) if cursor else 0
     async with plane.asking(who.asker) as tx:
         found = await jobs.events(tx, who.org, job_id, after, limit + 1)
-    page = [EventView(e.version, e.from_state, e.to_state, e.who, e.why, e.at) for e in found[:limit]]
+    page = [event_view(event) for event in found[:limit]]
     return Timeline(page, cursors.after_index(page[-1].version) if len(found) > limit else None)
 
 
@@ -146,4 +169,4 @@ async def remove(
     await plane.nudge("purge")
 
 
-ROUTES = [add, list_jobs, get_job, timeline, list_files, cancel, remove]
+ROUTES = [add, list_jobs, get_job, live, timeline, list_files, cancel, remove]

@@ -1,10 +1,12 @@
 """What the API gives about jobs."""
 
 import datetime as dt
+from typing import Literal
 from uuid import UUID
 
 from msgspec import Struct
 
+from wire.messages import Rates
 from wire.states import JobAction, JobState
 
 
@@ -18,8 +20,20 @@ class ProgressView(Struct, frozen=True):
 
 
 class FailureView(Struct, frozen=True):
+    """Why a job failed; or, while it waits for its next try, why the last one did."""
+
     code: str
+    sentence: str
+    advice: str
+    """What can be done about it."""
     detail: str | None
+    retryable: bool
+    """Another try may help."""
+    tries: int
+    """Made since anything was stored."""
+    tries_max: int
+    next_try_at: dt.datetime | None
+    """Null once it is given up."""
 
 
 class JobView(Struct, frozen=True):
@@ -55,13 +69,60 @@ class EventView(Struct, frozen=True):
     from_state: JobState | None
     to_state: JobState
     who: str
+    """`person:<id>`, `key:<id>`, `agent:<id>` or `loop:<name>`."""
     why: str
+    sentence: str
+    detail: str | None
+    epoch: int | None
+    """Of the claim that this belongs to."""
+    agent: UUID | None
     at: dt.datetime
 
 
 class Timeline(Struct, frozen=True):
     items: list[EventView]
     next_cursor: str | None
+
+
+class PiecesView(Struct, frozen=True):
+    count: int
+    cells: list[tuple[int, int]]
+    """Runs of (state, cells): 0 missing, 1 verified on the agent, 2 in the store. At most 512 cells, each for one piece
+    or for several neighbours, of which it tells the worst."""
+
+
+class FileProgressView(Struct, frozen=True):
+    """A file that is begun and not stored."""
+
+    index: int
+    down_bytes: int
+    stored_bytes: int
+
+
+class TrackerView(Struct, frozen=True):
+    tier: int
+    address: str
+    """Up to the port: the rest may be a passkey."""
+    word: Literal["ok", "refused", "away"] | None
+    """Its last: it gave peers, it answered no, it could not be asked; null while it has said nothing."""
+    text: str
+    peers: int
+
+
+class LiveView(Struct, frozen=True):
+    """Progress in full, as the agent says it now; or, while no agent does, what is known of it."""
+
+    job: UUID
+    version: int
+    live: bool
+    """An agent said this, a moment ago."""
+    at: dt.datetime
+    rates: Rates
+    pieces: PiecesView | None
+    """Null while nobody knows."""
+    files: list[FileProgressView]
+    trackers: list[TrackerView]
+    """This job's own."""
 
 
 class FileView(Struct, frozen=True):

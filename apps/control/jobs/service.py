@@ -21,12 +21,12 @@ from control.torrents import service as torrents
 from control.torrents.model import File, Torrent
 from control.torrents.sent import Sent
 from control.transfers import model as transfers
-from control.transfers import moves
-from control.transfers.model import Object, Transfer
+from control.transfers import moves, release
+from control.transfers.model import Object, Part, Transfer
 from wire.addresses import filter_peers, filter_trackers, filter_web_seeds, parse_allow
 from wire.filelist import FileKind
 from wire.ids import JobId, OrgId, PersonId, TransferId, new_id
-from wire.messages import JobEvent
+from wire.messages import FileTold, JobEvent
 from wire.states import (
     JOB_ACTIVE,
     ON_AGENT,
@@ -123,12 +123,10 @@ async def _take_up(tx: Tx, transfer: Transfer, torrent: Torrent, actor: Actor, n
         transfer.size_bytes, transfer.go = torrent.size_bytes, True  # a purge takes `go` away with the bytes
     if transfer.state not in (TransferState.FAILED, TransferState.STOPPED):
         return
-    transfer.tries, transfer.not_before, transfer.ended_at = 0, None, None
-    transfer.failure_code = transfer.failure_detail = None
     failed = select(Job).where(Job.transfer_id == transfer.id, Job.state == JobState.FAILED)
     for job in await tx.scalars(failed.with_for_update(key_share=True)):
         job.intent = Intent.STOP  # else it would wake up beside the new one
-    await moves.move(tx, transfer, TransferState.WAITING, now=now, who=actor.name, why=ASKED_AGAIN)
+    await release.from_the_top(tx, transfer, now=now, who=actor.name, why=ASKED_AGAIN)
 
 
 async def _new_transfer(
@@ -244,6 +242,20 @@ async def files(tx: Tx, org: OrgId, job: UUID, after: int, limit: int) -> list[F
         .limit(limit)
     )
     return [FileRow(file, stored_at is not None) for file, stored_at in await tx.execute(rows)]
+
+
+async def begun(tx: Tx, transfer: Transfer, limit: int) -> list[FileTold]:
+    """Files of which some parts are stored, for while no agent can be asked."""
+    stored = func.sum(Part.size_bytes)
+    rows = await tx.execute(
+        select(Part.file, stored, stored)
+        .join(Object, (Object.transfer_id == Part.transfer_id) & (Object.file == Part.file))
+        .where(Part.transfer_id == transfer.id, Object.stored_at.is_(None))
+        .group_by(Part.file)
+        .order_by(Part.file)
+        .limit(limit)
+    )
+    return [FileTold(file, int(down), int(kept)) for file, down, kept in rows.all()]
 
 
 async def latest(tx: Tx, ids: Collection[UUID]) -> list[tuple[OrgId, JobEvent]]:

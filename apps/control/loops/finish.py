@@ -28,7 +28,7 @@ from control.transfers.leftovers import Spared, bury, doomed
 from control.transfers.model import Object, Part, Transfer, locked
 from telemetry import logs
 from telemetry.correlation import correlated
-from wire.messages import Failure
+from wire.failures import failure
 from wire.parts import PART_MIN_BYTES, PARTS_MAX
 from wire.states import ON_AGENT, TRANSFER_ENDED, TRANSFER_MOVES, TransferState
 
@@ -45,7 +45,7 @@ TRANSFERS_AT_ONCE = 32
 UPLOAD_GONE = "upload_gone"
 """What agents say when the store knows nothing of an upload; asked about while the transfer waits for its next try."""
 
-MISSING = Failure(code="parts_missing", detail="The store does not have all that was said to be stored.")
+MISSING = failure("parts_missing", "The store does not have all that was said to be stored.")
 
 _FILES = Counter("control_files_completed_total", "Multipart uploads completed.", ["how"])
 _STORED = Counter("control_transfers_stored_total", "Transfers whose files are all stored.")

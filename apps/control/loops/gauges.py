@@ -14,6 +14,7 @@ from wire.states import TRANSFER_ENDED, AgentState, TransferState
 from wire.version import VERSION
 
 _TRANSFERS = Gauge("control_transfers", "Transfers that are not over, by state.", ["state"])
+_DEAD = Gauge("control_dead_transfers", "Dead letters: transfers that were given up and wait for somebody.")
 _AGENTS = Gauge("control_agents", "Agents, by state.", ["state"])
 _OUTDATED = Gauge("control_agents_outdated", "Agents that run another version than the control plane.")
 _SLOTS = Gauge("control_slots", "Slots of agents that take work, taken or free.", ["pool", "use"])
@@ -31,9 +32,11 @@ async def step(plane: Plane, now: datetime) -> bool:
         rows = await tx.execute(
             select(Transfer.state, func.count()).where(Transfer.state.in_(open_states)).group_by(Transfer.state)
         )
+        dead = await tx.scalar(select(func.count()).where(Transfer.dead_at.is_not(None)))
         agents = await service.listed(tx)
     transfers = dict(rows.all())
     _say(_TRANSFERS, {(state.value,): transfers.get(state, 0) for state in open_states})
+    _DEAD.set(dead or 0)
     _say(_AGENTS, _by_state(agents))
     _fleet([row for row in agents if row.agent.retired_at is None])
     ends = authority.ends(plane.settings) | {

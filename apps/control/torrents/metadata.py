@@ -17,9 +17,10 @@ from control.transfers import moves
 from control.transfers.held import held
 from control.transfers.model import Transfer
 from telemetry import logs
+from wire.failures import failure
 from wire.ids import AgentId, OrgId, TransferId
 from wire.infohash import InfoHashes
-from wire.messages import Failure, MetadataVerdict
+from wire.messages import MetadataVerdict
 from wire.metainfo import Info
 from wire.states import Intent
 from wire.units import MIB
@@ -28,12 +29,8 @@ log = logs.get(__name__)
 
 INFO_BYTES_MAX = 32 * MIB
 
-QUOTA_SPENT = Failure(
-    code="quota_spent", detail="The torrent is larger than what is left of the quota.", retryable=False
-)
-
-
-V2_ONLY = Failure(code=torrents.V2_ONLY_CODE, detail=torrents.V2_ONLY, retryable=False)
+QUOTA_SPENT = failure("quota_spent", "The torrent is larger than what is left of the quota.")
+V2_ONLY = failure(torrents.V2_ONLY_CODE, torrents.V2_ONLY)
 
 
 class Known(Struct, frozen=True):

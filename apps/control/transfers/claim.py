@@ -9,7 +9,7 @@ from sqlalchemy import func, select
 from control.db import Tx
 from control.fleet.model import Agent
 from control.plane import Plane
-from control.transfers import moves, spec
+from control.transfers import moves, retry, spec
 from control.transfers.model import Transfer, locked
 from telemetry import logs
 from telemetry.correlation import correlated
@@ -74,8 +74,10 @@ async def take(
     if transfer.state not in ON_AGENT:
         who, why = f"agent:{agent_id}", "claimed"
         await moves.move(tx, transfer, TransferState.OFFERED, now=now, who=who, why=why)
+        transfer.agent_id = agent_id
         await moves.move(tx, transfer, TransferState.CLAIMED, now=now, who=who, why=why)
     transfer.agent_id, transfer.boot, transfer.claim_id = agent_id, boot, claim_id
+    transfer.last_agents = [*transfer.last_agents, str(agent_id)][-retry.TRIES_MAX :]
 
 
 async def _next_epoch(tx: Tx, transfer: Transfer) -> int:

@@ -42,6 +42,10 @@ class Transfer(Base):
     not_before: Mapped[dt.datetime | None]
     failure_code: Mapped[str | None]
     failure_detail: Mapped[str | None]
+    last_agents: Mapped[list[str]] = mapped_column(default=list)
+    """Who took it last, at most as many as there are tries."""
+    dead_at: Mapped[dt.datetime | None]
+    """A dead letter: failed, and somebody should look before it is tried again."""
 
     size_bytes: Mapped[int | None]
     """Known with the metadata: none means that the torrent has not been read yet."""
@@ -58,6 +62,8 @@ class Transfer(Base):
             return False
         if to not in TRANSFER_MOVES[self.state]:
             raise IllegalMove(f"transfer {self.id}: {self.state} -> {to}")
+        if self.state is TransferState.FAILED:
+            self.dead_at = None
         self.state, self.moved_at = to, now
         if to not in ON_AGENT:
             self.agent_id = self.boot = self.claim_id = None

@@ -11,8 +11,9 @@ from wire.states import Intent, TransferState
 
 async def move(tx: Tx, transfer: Transfer, to: TransferState, *, now: dt.datetime, who: str, why: str) -> None:
     """`transfer` is locked by the caller. A move to where it already is does nothing."""
+    holder = transfer.agent_id
     if transfer.move(to, now):
-        await follow.jobs_of(tx, transfer, now=now, who=who, why=why)
+        await follow.jobs_of(tx, transfer, now=now, who=who, why=why, holder=transfer.agent_id or holder)
 
 
 async def fail(tx: Tx, transfer: Transfer, failure: Failure, *, now: dt.datetime, who: str) -> None:

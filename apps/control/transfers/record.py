@@ -25,9 +25,11 @@ from control.transfers.model import Transfer, held_by, held_otherwise
 from control.transfers.quiet import Quiet
 from telemetry import logs
 from telemetry.correlation import correlated
+from telemetry.redact import clean_text
+from wire.failures import FAILURES
 from wire.filelist import TOTAL_BYTES_MAX
 from wire.ids import AgentId, JobId, OrgId, TransferId
-from wire.messages import Failure, Found, Rates, Report, Sync, Synced, Verdict
+from wire.messages import Detail, Failure, Found, Rates, Report, Sync, Synced, Verdict
 from wire.states import (
     DRAINS,
     ON_AGENT,
@@ -66,6 +68,8 @@ class Told(Struct, frozen=True):
     org: OrgId
     job: JobId
     rates: Rates
+    detail: Detail | None = None
+    """Where somebody asked for it."""
 
 
 class Outcome(Struct):
@@ -203,7 +207,9 @@ async def _take_reports(
             continue
         with correlated(transfer.correlation_id):
             await _take(tx, settings, agent, transfer, report, outcome, now)
-        outcome.told += [Told(OrgId(org), JobId(job), report.rates) for org, job in jobs.get(transfer_id, [])]
+        outcome.told += [
+            Told(OrgId(org), JobId(job), report.rates, report.detail) for org, job in jobs.get(transfer_id, [])
+        ]
         running = transfer.state in ON_AGENT
         intent = transfer.intent if running else Intent.STOP
         outcome.verdicts.append(Verdict(transfer_id, "ok", intent=intent, go=transfer.go))
@@ -284,9 +290,10 @@ async def _take(
 
 
 def _fit(failure: Failure) -> Failure:
-    """It is shown to people, and its code to programs."""
+    """It is shown to people, and its code to programs. Of codes that we know, we know whether another try may help."""
     code = failure.code if _CODE.fullmatch(failure.code) else "failed_on_agent"
-    return Failure(code, failure.detail[:DETAIL_CHARS_MAX], failure.retryable)
+    retryable = FAILURES[code].retryable if code in FAILURES else failure.retryable
+    return Failure(code, clean_text(failure.detail[:DETAIL_CHARS_MAX]), retryable)
 
 
 async def _follow_phase(tx: Tx, transfer: Transfer, phase: Phase, now: dt.datetime, who: str) -> bool:

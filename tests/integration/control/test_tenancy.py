@@ -30,6 +30,7 @@ async def test_what_is_not_yours_is_not_there(api: Api) -> None:
         for method, path in (
             ("GET", url),
             ("GET", f"{url}/timeline"),
+            ("GET", f"{url}/progress"),
             ("GET", f"{url}/files"),
             ("GET", f"{url}/events"),
             ("POST", f"{url}/cancel"),

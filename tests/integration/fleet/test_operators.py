@@ -2,7 +2,6 @@
 
 import asyncio
 import base64
-import secrets
 from collections.abc import AsyncIterator
 
 import httpx
@@ -10,18 +9,14 @@ import msgspec
 import pytest
 from sqlalchemy import select
 
-from control.accounts.bootstrap import Bootstrap, bootstrap
 from control.audit.model import Entry
 from control.plane import Plane
-from tests.support.control import serving
+from tests.support.control import PASSWORD, operating, serving
 from tests.support.fleet import SLOTS, add_agent, add_transfer, claimed, new_pool, read_transfer
-from wire.clock import utcnow
 from wire.ids import new_id
 from wire.messages import About, TokenBody
 from wire.states import TransferState
 from wire.version import VERSION
-
-PASSWORD = "correct horse battery"
 
 
 @pytest.fixture(scope="module")
@@ -32,11 +27,7 @@ async def url(plane: Plane) -> AsyncIterator[str]:
 
 @pytest.fixture
 async def operator(plane: Plane, url: str) -> AsyncIterator[httpx.AsyncClient]:
-    key = f"slk_{secrets.token_hex(4)}_{secrets.token_urlsafe(32)}"
-    email = f"{new_id()}@example.org"
-    await bootstrap(plane.db, Bootstrap(email, PASSWORD, key), utcnow())
-    headers = {"Authorization": f"Bearer {key}"}
-    async with httpx.AsyncClient(base_url=f"{url}/api/v1", headers=headers, trust_env=False, timeout=20) as http:
+    async with operating(plane, url) as http:
         yield http
 
 

@@ -1,5 +1,7 @@
 """The journal: what was appended is read back, and what a crash tore off is cut."""
 
+import subprocess
+import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -11,6 +13,7 @@ from wire.ids import TransferId, new_id
 from wire.messages import PartStored
 
 TRANSFER = TransferId(new_id())
+FULL_BYTES = 1_000
 stored_parts = st.builds(
     Stored,
     upload=st.sampled_from(["u1", "u2"]),
@@ -96,3 +99,29 @@ def test_a_file_of_noise_says_nothing(tmp_path: Path) -> None:
     path.write_bytes(b"\xff" * 64)
     assert read_held(path) is None
     assert reread(path) == (None, {})
+
+
+def test_a_disk_that_fills_up_in_the_middle_of_a_record_leaves_the_journal_whole(tmp_path: Path) -> None:
+    """What came after a torn record would never be read. In a process of its own, which may write no more than so."""
+    script = f"""
+import resource
+from pathlib import Path
+from agent.journal import Held, Journal
+from wire.ids import TransferId, new_id
+journal = Journal(Path({str(tmp_path / "j")!r}))
+journal.append([Held(TransferId(new_id()), 1)])
+resource.setrlimit(resource.RLIMIT_FSIZE, ({FULL_BYTES}, resource.RLIM_INFINITY))
+try:
+    for epoch in range(2, 100):
+        journal.append([Held(TransferId(new_id()), epoch)])
+except OSError as full:
+    print(epoch)
+resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+journal.append([Held(TransferId(new_id()), 100)])
+"""
+    said = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
+    records = len((tmp_path / "j").read_bytes()) / len(written(tmp_path / "one", []))
+    assert int(said) == records, "the refused one is not there, the one after it is"
+    last = read_held(tmp_path / "j")
+    assert last is not None
+    assert last.epoch == 100

@@ -115,7 +115,7 @@ def test_a_failed_transfer_leaves_the_engine_and_does_nothing_more() -> None:
         InfoFetched(t),
         Prepared(t, unready=1, unstored=1),
         Entered(t, InEngine.CONTENT),
-        Broke(t, "disk_full", "", retryable=True),
+        Broke(t, "disk_full", ""),
     )
     assert next_action(Wanted(asked, go=True), run) == Halt(t)
     run = happen(run, Entered(t, InEngine.NONE))
@@ -126,9 +126,9 @@ def test_a_failed_transfer_leaves_the_engine_and_does_nothing_more() -> None:
 
 def test_the_first_failure_stands() -> None:
     asked = spec()
-    run = happen(begin(asked), *(Broke(asked.transfer, code, "", retryable=True) for code in ("first", "second")))
+    run = happen(begin(asked), *(Broke(asked.transfer, code, "") for code in ("disk_error", "engine_error")))
     assert run.failure is not None
-    assert run.failure.code == "first"
+    assert run.failure.code == "disk_error"
 
 
 def test_the_same_torrent_for_two_organisations_waits_its_turn() -> None:

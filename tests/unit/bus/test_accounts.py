@@ -30,7 +30,7 @@ def revoked_in(keys: NatsKeys, revoked: dict[str, int], now: datetime) -> object
 def test_an_agent_may_pull_and_ack_in_its_pool_and_hear_itself() -> None:
     may = agent_permissions(AGENT, "default")
     assert set(may.publish) == {"$JS.API.CONSUMER.MSG.NEXT.WORK.default", "$JS.ACK.WORK.default.>"}
-    assert set(may.subscribe) == {f"_INBOX_{AGENT}.>", f"nudge.{AGENT}"}
+    assert set(may.subscribe) == {f"_INBOX_{AGENT}.>", f"nudge.{AGENT}", f"ask.{AGENT}"}
 
 
 @pytest.mark.parametrize("pool", ["*", ">", "a.b", "", "a b", "a\n", "x" * 65])

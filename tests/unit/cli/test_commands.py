@@ -13,6 +13,7 @@ from cli.__main__ import app
 VERBS = ["up", "test", "check", "bench", "lock", "api", "work", "db upgrade", "agent run", "agent enrol"]
 VERBS += ["fleet token", "fleet list", "fleet show", "fleet cordon", "fleet uncordon", "fleet drain", "fleet rename"]
 VERBS += ["fleet retire", "fleet pools", "fleet pool", "fleet init"]
+VERBS += ["dead-letter list", "dead-letter replay"]
 
 
 @pytest.mark.parametrize("verb", VERBS)

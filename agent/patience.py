@@ -1,0 +1,117 @@
+"""How long a transfer waits for others, and what is said of it meanwhile. Pure.
+
+nothing comes from the swarm, or the store acknowledges nothing ──► half a minute ──► told why ──► minutes ──► failed
+"""
+
+from msgspec import Struct
+
+from agent.running import Run, Still
+from wire.failures import failure
+from wire.messages import Failure, Stuck
+from wire.trackers import origin
+
+TOLD_S = 30.0
+"""Every swarm pauses now and then; earlier nobody need worry."""
+WORDS_MAX = 2
+"""Trackers that are quoted in one sentence."""
+MINUTE_S = 60
+
+
+class Waits(Struct, frozen=True, kw_only=True):
+    """In seconds, as this agent's clock runs."""
+
+    told_s: float
+    metadata_s: float
+    refused_s: float
+    stall_s: float
+    store_s: float
+
+
+def failure_of(run: Run, waits: Waits, now_s: float) -> Failure | None:
+    """Whether it was waited long enough, and for what in vain."""
+    if run.failure is not None:
+        return None
+    if run.store is not None and now_s - run.store.since_s >= waits.store_s:
+        said = f"Nothing was acknowledged for {lasting(now_s - run.store.since_s)}. {run.store_word}".strip()
+        return failure("store_away" if run.store_word else "store_slow", said)
+    still = run.swarm
+    if still is None:
+        return None
+    quiet_s = now_s - still.since_s
+    if quiet_s >= waits.refused_s and _alone(run) and _all_refuse(run):
+        return failure("tracker_refused", _words(run))
+    if still.what == "metadata":
+        return failure("metadata_timeout", _sentence(run, quiet_s)) if quiet_s >= waits.metadata_s else None
+    if quiet_s < waits.stall_s:
+        return None
+    return failure("bad_peers" if _sends_rubbish(run) else "stalled", _sentence(run, quiet_s))
+
+
+def stuck(run: Run, waits: Waits, now_s: float) -> Stuck | None:
+    """What its owner is told while nothing comes; None while all is well."""
+    if run.store is not None and now_s - run.store.since_s >= waits.told_s:
+        for_s = now_s - run.store.since_s
+        said = run.store_word or "it takes in next to nothing."
+        return Stuck("store", int(for_s), f"Nothing stored for {lasting(for_s)}: {said}")
+    if run.swarm is None or now_s - run.swarm.since_s < waits.told_s:
+        return None
+    for_s = now_s - run.swarm.since_s
+    return Stuck(_code(run, run.swarm), int(for_s), _sentence(run, for_s))
+
+
+def _code(run: Run, still: Still) -> str:
+    if _alone(run):
+        return "no_peers"
+    if still.what == "metadata":
+        return "no_metadata"
+    return "bad_peers" if _sends_rubbish(run) else "no_seeds"
+
+
+def _sentence(run: Run, for_s: float) -> str:
+    assert run.swarm is not None
+    lasts = lasting(for_s)
+    match _code(run, run.swarm):
+        case "no_peers":
+            return f"No peers for {lasts}: {_words(run)}"
+        case "no_metadata":
+            return f"No peer has sent the metadata for {lasts}."
+        case "bad_peers":
+            return f"For {lasts} peers sent only what does not match the torrent's hashes."
+        case _:
+            return f"No peer has sent anything that is missing for {lasts}."
+
+
+def _words(run: Run) -> str:
+    if not run.trackers_asked:
+        return "it has no trackers."
+    if not run.trackers:
+        return "no tracker has answered yet."
+    # Whoever refuses says more than whoever is silent.
+    said = sorted(run.trackers.values(), key=lambda word: ("refused", "away", "ok").index(word.kind))[:WORDS_MAX]
+    return "; ".join(f"{origin(one.url)} {_says(one.kind, one.text)}" for one in said) + "."
+
+
+def _says(kind: str, text: str) -> str:
+    match kind:
+        case "ok":
+            return "knows of nobody else"
+        case "refused":
+            return f"says “{text}”"
+        case _:
+            return f"cannot be asked ({text})"
+
+
+def _alone(run: Run) -> bool:
+    return run.figures is None or not run.figures.peers
+
+
+def _all_refuse(run: Run) -> bool:
+    return 0 < run.trackers_asked <= sum(word.kind == "refused" for word in run.trackers.values())
+
+
+def _sends_rubbish(run: Run) -> bool:
+    return run.figures is not None and run.figures.wrong_bytes > 0
+
+
+def lasting(seconds: float) -> str:
+    return f"{int(seconds)} s" if seconds < 2 * MINUTE_S else f"{int(seconds / MINUTE_S)} min"
