@@ -20,7 +20,9 @@ MESSAGES = [
 ]
 FROM_AGENTS = [
     messages.Enrol,
+    messages.Renew,
     messages.Claim,
+    messages.About,
     messages.Sync,
     messages.Report,
     messages.Found,
@@ -39,7 +41,7 @@ def resolve(kind: object) -> st.SearchStrategy[object]:
     if typing.get_origin(kind) is list:
         return st.lists(resolve(typing.get_args(kind)[0]), max_size=3)
     if typing.get_origin(kind) is dict:
-        return st.dictionaries(st.text(max_size=5), st.text(max_size=5), max_size=2)
+        return st.dictionaries(*map(resolve, typing.get_args(kind)), max_size=2)
     if typing.get_args(kind):
         return st.one_of([resolve(one) for one in typing.get_args(kind)])
     if inspect.isclass(kind) and issubclass(kind, msgspec.Struct):
@@ -53,6 +55,8 @@ def bounded(kind: object, meta: msgspec.Meta) -> st.SearchStrategy[object]:
         assert isinstance(meta.ge, int)
         assert isinstance(meta.le, int)
         return st.integers(meta.ge, meta.le)
+    if meta.pattern is not None:
+        return st.from_regex(meta.pattern)
     return resolve(kind)  # texts and lists are drawn shorter than any limit
 
 
