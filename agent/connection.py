@@ -64,16 +64,21 @@ class Connection(asyncio.Protocol):
                 self.close()
 
     async def _send(self, transport: asyncio.Transport, head: bytes, body: Body) -> bool:
-        """Whether all of it was; what is answered before its end is not sent to its end."""
-        transport.write(head)
+        """Whether all of it was; what is answered before its end is not sent to its end. The head goes out together
+        with the first bytes: for a small file everything is one call of the system, and one packet."""
+        first = head
         async for view in body():
             self._not_silent()
             for at in range(0, len(view), CHUNK_BYTES):
-                transport.write(view[at : at + CHUNK_BYTES])
+                chunk = view[at : at + CHUNK_BYTES]
+                transport.writelines((first, chunk) if first else (chunk,))
+                first = b""
                 while self._full and not self._is_over:
                     await self._move()
                 if self._is_over:
                     return False
+        if first:
+            transport.write(first)
         return True
 
     def close(self) -> None:
