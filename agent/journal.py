@@ -52,10 +52,13 @@ class Journal:
         self._note(records)
 
     def append(self, records: Iterable[Record]) -> None:
-        """Durable when it returns; may be called in a thread, one call at a time."""
+        """Outlives this process when it returns. Outlives the machine too if it says what is held; of parts the last
+        seconds may be lost with it: what was not acknowledged is put again, and that is cheaper than to wait for the
+        disk each time."""
         batch = list(records)
         self._file.write(b"".join(map(_frame, batch)))
-        os.fsync(self._file.fileno())
+        if any(isinstance(record, Held) for record in batch):
+            os.fsync(self._file.fileno())
         self._note(batch)
 
     def close(self) -> None:

@@ -91,7 +91,7 @@ class Pump:
         if held.is_replaced(put.stored.file, put.upload):
             log.info("part.lost", transfer=transfer, file=put.stored.file)
             return  # put into an upload that is gone; its unit is given back
-        if await held.note(put.index, put.upload, put.stored):
+        if held.note(put.index, put.upload, put.stored):
             log.warning("upload.replaced", transfer=transfer, file=put.stored.file)
             self._engine.ask(transfer, list(enumerate(book.priorities())))
         PARTS.inc()
