@@ -13,7 +13,7 @@ from typing import cast
 from agent.answer import Answer, Malformed, Reader
 
 CHUNK_BYTES = 262_144
-"""Given to the socket at once: small enough that four uploads share the loop, large enough that it does more."""
+"""Given to the socket at once: four uploads share the loop, and a socket seldom takes more."""
 
 Body = Callable[[], AsyncIterator[memoryview]]
 """May be called again: the same bytes."""
@@ -49,8 +49,7 @@ class Connection(asyncio.Protocol):
         kept = False
         try:
             async with asyncio.timeout(silence_s) as silence:
-                self._silence = silence
-                self._silence_s = silence_s
+                self._silence, self._silence_s = silence, silence_s
                 whole = await self._send(self._transport, head, body)
                 while not self._is_over:
                     await self._move()
