@@ -87,7 +87,7 @@ class Store:
         async with self._slots:
             try:
                 answer = await self._ask(origin, head, body)
-            except (OSError, TimeoutError, Cut, Malformed) as failure:
+            except (OSError, TimeoutError, UnicodeError, Cut, Malformed) as failure:  # Unicode: a host no name can have
                 raise StoreAway(f"PUT: {failure!r}") from None
         etag = answer.fields.get("etag", "").strip('"')
         succeeded = 200 <= answer.status < 300

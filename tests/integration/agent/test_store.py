@@ -212,7 +212,7 @@ def test_an_early_refusal_is_heard_though_the_body_is_still_on_its_way(run: Run)
 
 
 @both_loops
-def test_silence_ends_a_put(run: Run) -> None:
+def test_silence_ends_a_put_and_its_connection(run: Run) -> None:
     async def story() -> None:
         async def stalls(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             await reader.read()
@@ -220,8 +220,7 @@ def test_silence_ends_a_put(run: Run) -> None:
         async with serving(stalls) as server, Store(1, silence_s=0.4) as store:
             with pytest.raises(StoreAway, match="Timeout"):
                 await put(store, server.grant(), *[bytes(MIB)] * 64)
-            server.say = server.stores
-            assert await put(store, server.grant(), b"x") == "e"
+            await server.ended.wait()
 
     run(story())
 
@@ -276,6 +275,15 @@ async def test_an_answer_that_is_not_a_stored_object_says_what_it_is(
 async def test_a_grant_that_makes_no_request_is_refused(url: str) -> None:
     with pytest.raises(BadGrant):
         await put(Store(1), Grant(0, 0, url, {}, "k", ""), b"")
+
+
+@both_loops
+def test_a_host_that_no_name_can_have_is_a_store_that_is_away(run: Run) -> None:
+    async def story() -> None:
+        with pytest.raises(StoreAway):
+            await put(Store(1), Grant(0, 0, f"http://{'a' * 70}.example/k", {}, "k", ""), b"")
+
+    run(story())
 
 
 async def test_a_grants_header_cannot_bring_another_one() -> None:
