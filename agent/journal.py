@@ -54,14 +54,16 @@ class Journal:
         self._note(records)
 
     def append(self, records: Iterable[Record]) -> None:
-        """Durable when it returns; may be called in a thread, one call at a time. Raises OSError, and then the journal
-        is as it was: what comes after a torn record would never be read."""
+        """Outlives this process when it returns. Outlives the machine too if it says what is held; of parts the last
+        seconds may be lost with it: what was not acknowledged is put again, and that is cheaper than to wait for the
+        disk each time. Raises OSError, and then the journal is as it was: after a torn record nothing would be read."""
         batch = list(records)
         frames = b"".join(map(_frame, batch))
         try:
             if self._file.write(frames) != len(frames):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # a disk that fills up takes a part
-            os.fsync(self._file.fileno())
+            if any(isinstance(record, Held) for record in batch):
+                os.fsync(self._file.fileno())
         except OSError:
             self._file.truncate(self._whole)
             self._file.seek(self._whole)

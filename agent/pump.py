@@ -1,7 +1,6 @@
-"""The pump: gives the upload slots, in turn, to whichever transfers have units ready, and notes what was stored."""
+"""The pump: lends the upload slots to transfers that have units ready, and notes what was stored."""
 
 import asyncio
-from collections import deque
 from collections.abc import Callable, Iterator
 from functools import partial
 
@@ -13,6 +12,7 @@ from agent.fleet import Refusal
 from agent.metrics import PARTS, STORED_BYTES
 from agent.running import Counted, Event, Failed
 from agent.transfer import Transfer
+from agent.turns import Turns
 from agent.upload import BATCH_BYTES, BATCH_FILES, GivenUp, Put, Task, Uploads
 from telemetry import logs
 from telemetry.correlation import correlated
@@ -43,32 +43,29 @@ class Ears(Struct, frozen=True):
 
 class Pump:
     def __init__(self, slots: int, engine: Engine, uploads: Uploads, ears: Ears) -> None:
-        self._slots = slots
         self._engine = engine
         self._uploads = uploads
         self._ears = ears
-        self._turns: deque[TransferId] = deque()
+        self._turns = Turns(slots)
 
     def join(self, transfer: TransferId) -> None:
-        self._turns.append(transfer)
+        self._turns.join(transfer)
 
     def leave(self, transfer: TransferId) -> None:
-        self._turns.remove(transfer)
+        self._turns.leave(transfer)
+        self._uploads.forget(transfer)
 
     def take(self, may: Callable[[TransferId], Transfer | None]) -> Iterator[tuple[Transfer, Task]]:
         """What is to be uploaded now, as long as slots are free; `may` gives a transfer whose units may be put."""
-        idle = 0
-        while self._slots and idle < len(self._turns):
-            transfer = self._turns[0]
-            self._turns.rotate(-1)
+
+        def wants(transfer: TransferId) -> tuple[Transfer, Task] | None:
             held = may(transfer)
-            taken = held.book.take(BATCH_BYTES, BATCH_FILES) if held and held.book else []
-            if held is None or held.book is None or not taken:
-                idle += 1
-                continue
-            idle = 0
-            self._slots -= 1
-            yield held, Task(transfer, held.spec.epoch, held.book.layout, taken)
+            if held is None or held.book is None or not (taken := held.book.take(BATCH_BYTES, BATCH_FILES)):
+                return None
+            return held, Task(transfer, held.spec.epoch, held.book.layout, taken)
+
+        while lent := self._turns.lend(wants):
+            yield lent
 
     async def upload(self, held: Transfer, task: Task) -> None:
         """Gives the slot back whatever happens, and what was not stored is ready again."""
@@ -87,11 +84,8 @@ class Pump:
             except OSError as broken:  # the journal's
                 self._ears.happened(Failed(task.transfer, disk_failure(broken)))
             finally:
-                self._slots += 1
-                for index in task.indices:
-                    if held.book:
-                        held.book.give_back(index)
-                self._ears.happened(None)
+                self._turns.give_back(task.transfer)
+                self._ears.happened(_given_back(held, task))
 
     async def _unreadable(self, held: Transfer, detail: str) -> None:
         transfer = held.spec.transfer
@@ -107,12 +101,11 @@ class Pump:
         if put.stored is None:
             book.stored(put.index)
             self._ears.freed(held, book.is_safe(put.index))
-            self._ears.happened(Counted(transfer, book.unready, book.unstored))
             return
         if held.is_replaced(put.stored.file, put.upload):
             log.info("part.lost", transfer=transfer, file=put.stored.file)
             return  # put into an upload that is gone; its unit is given back
-        if await held.note(put.index, put.upload, put.stored):
+        if held.note(put.index, put.upload, put.stored):
             log.warning("upload.replaced", transfer=transfer, file=put.stored.file)
             if held.holes is not None:  # what it had may have left the disk, and the engine would not ask for it again
                 self._ears.happened(Failed(transfer, failure("upload_gone", "the store has lost parts of a file")))
@@ -126,4 +119,12 @@ class Pump:
             log.info("file.stored", transfer=transfer, file=put.stored.file)
         if held.sync_is_due():
             self._ears.sync_due()
-        self._ears.happened(Counted(transfer, book.unready, book.unstored))
+
+
+def _given_back(held: Transfer, task: Task) -> Event | None:
+    """Once for a batch: what is not stored of it is ready again."""
+    if held.book is None:
+        return None
+    for index in task.indices:
+        held.book.give_back(index)
+    return Counted(task.transfer, held.book.unready, held.book.unstored)

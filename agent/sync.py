@@ -6,6 +6,7 @@ What the store has acknowledged stays in a report until the control plane has ac
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from itertools import islice
 
 from msgspec import Struct
 from prometheus_client import Histogram
@@ -41,8 +42,8 @@ class Told(Struct, frozen=True):
 
 
 def report(run: Run, book: Book | None, unacked: Unacked, told: Told) -> Report:
-    parts = list(unacked.parts.values())[:PARTS_PER_REPORT]
-    files = list(unacked.files.values())[: PARTS_PER_REPORT - len(parts)]
+    parts = list(islice(unacked.parts.values(), PARTS_PER_REPORT))
+    files = list(islice(unacked.files.values(), PARTS_PER_REPORT - len(parts)))
     return Report(
         transfer=run.transfer,
         epoch=run.epoch,

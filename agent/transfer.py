@@ -80,7 +80,6 @@ class Transfer:
         self._rated: tuple[float, int] | None = None
         self._uploads: dict[int, Upload] = {}
         self._by_upload: dict[str, set[int]] = {}
-        self._writing = asyncio.Lock()
 
     def held(self) -> None:
         if self.journal.epoch != self.spec.epoch:
@@ -106,14 +105,13 @@ class Transfer:
         known = self._uploads.get(file)
         return known is not None and known.name != upload.name and known.turn > upload.turn
 
-    async def note(self, index: int, upload: Upload, stored: PartStored | FileStored) -> bool:
+    def note(self, index: int, upload: Upload, stored: PartStored | FileStored) -> bool:
         """The store has acknowledged a unit. True: its upload is a new one, and what was in the old one is lost."""
         assert self.book is not None
         lost = False
         if isinstance(stored, PartStored):
             lost = self._belongs(stored, upload)
-            async with self._writing:
-                await asyncio.to_thread(self.journal.append, [Stored(upload.name, stored)])
+            self.journal.append([Stored(upload.name, stored)])
         self.book.stored(index)
         self.unacked.add(stored)
         return lost

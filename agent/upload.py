@@ -8,6 +8,7 @@ is in memory is bounded by the slots.
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from typing import cast
 from zlib import crc32
 
 from msgspec import Struct
@@ -15,6 +16,7 @@ from msgspec import Struct
 from agent.engine.api import Engine
 from agent.fleet import backoff
 from agent.parts import Layout, Unit
+from agent.pieces import Pieces
 from agent.store import NO_SUCH_UPLOAD, Store, StoreAway, StoreRefused
 from agent.transfer import Upload
 from telemetry import logs
@@ -27,14 +29,12 @@ log = logs.get(__name__)
 
 BATCH_BYTES = 8 * MIB
 """As much as one part: a slot of small files costs no more memory than a slot with a part."""
-BATCH_FILES = 64
-"""Fewer than WANTS_MAX, so that all slots have some while the first batch waits for its grants."""
+BATCH_FILES = 128
+"""Asking for grants costs as much as some twenty PUTs; fewer than WANTS_MAX, so that all slots have some early."""
 SMALL_AT_ONCE = 4
 """PUTs of one batch at a time: a small one is mostly waiting."""
 KEPT_BYTES = 16 * MIB
 """A longer part is not kept in memory but read twice, for its CRC and for its PUT."""
-READ_S = 60.0
-"""A piece comes from libtorrent's cache or from a disk; one that takes longer is broken."""
 REFUSED_MAX = 6
 """4xx answers for one unit, each with a fresh grant: about a quarter of a minute."""
 GONE_MAX = 3
@@ -74,46 +74,48 @@ class GivenUp(Exception):
 class Body:
     """The bytes of one unit; a short one is read once and kept."""
 
-    def __init__(self, engine: Engine, task: Task, unit: Unit, kept_bytes: int) -> None:
-        self._engine = engine
+    def __init__(self, pieces: Pieces, task: Task, unit: Unit, kept_bytes: int) -> None:
+        self._pieces = pieces
         self._task = task
         self.unit = unit
         self.crc32 = 0
         self._keep = unit.size_bytes <= kept_bytes
         self._kept: list[memoryview] = []
 
-    async def check(self, read: dict[int, bytes]) -> None:
-        """Finds the CRC. `read` holds the last piece of the batch so far: small files share pieces."""
-        async for view in self._pieces(read):
+    async def check(self) -> None:
+        """Finds the CRC."""
+        async for view in self._read():
             self.crc32 = crc32(view, self.crc32)
             if self._keep:
-                self._kept.append(view)
+                self._kept.append(_apart(view))
 
     async def chunks(self) -> AsyncIterator[memoryview]:
         if self._keep:
             for view in self._kept:
                 yield view
             return
-        async for view in self._pieces({}):
+        async for view in self._read():
             yield view
 
-    async def _pieces(self, read: dict[int, bytes]) -> AsyncIterator[memoryview]:
-        piece_bytes = self._task.layout.piece_bytes
-        for piece in self._task.layout.pieces_of(self.unit):
-            if piece not in read:
-                read.clear()
-                async with asyncio.timeout(READ_S):
-                    read[piece] = await self._engine.read(self._task.transfer, piece)
-            begins = piece * piece_bytes
-            low, high = max(self.unit.start - begins, 0), min(self.unit.end - begins, piece_bytes)
-            yield memoryview(read[piece])[low:high]
+    async def _read(self) -> AsyncIterator[memoryview]:
+        unit, piece_bytes = self.unit, self._task.layout.piece_bytes
+        for piece in self._task.layout.pieces_of(unit):
+            begins, ends = piece * piece_bytes, (piece + 1) * piece_bytes
+            is_shared = begins < unit.start or unit.end < ends
+            data = await self._pieces.read(self._task.transfer, piece, is_shared=is_shared)
+            yield memoryview(data)[max(unit.start, begins) - begins : min(unit.end, ends) - begins]
+
+
+def _apart(view: memoryview) -> memoryview:
+    """A small view would keep its whole piece in memory: then it is worth a copy."""
+    return view if 2 * len(view) >= len(cast(bytes, view.obj)) else memoryview(bytes(view))
 
 
 class Uploads:
     """Puts batches; what it needs to know of a transfer comes with the task."""
 
     def __init__(self, engine: Engine, grants: GetGrants, store: Store, kept_bytes: int = KEPT_BYTES) -> None:
-        self._engine = engine
+        self._pieces = Pieces(engine)
         self._get_grants = grants
         self._store = store
         self._kept_bytes = kept_bytes
@@ -124,10 +126,9 @@ class Uploads:
 
     async def put(self, task: Task, stored: Callable[[Put], Awaitable[None]]) -> None:
         """Calls `stored` for every unit as it is done. Raises Refusal (not ours any more), NotThere, GivenUp."""
-        bodies = [Body(self._engine, task, task.layout.units[index], self._kept_bytes) for index in task.indices]
-        read: dict[int, bytes] = {}
+        bodies = [Body(self._pieces, task, task.layout.units[index], self._kept_bytes) for index in task.indices]
         for body in bodies:
-            await body.check(read)
+            await body.check()
         grants = await self._grants(task, bodies)
         todo = iter(list(zip(task.indices, bodies, strict=True)))
         if len(bodies) == 1:
@@ -139,6 +140,10 @@ class Uploads:
                     group.create_task(self._some(task, todo, grants, stored))
         except BaseExceptionGroup as failures:
             raise failures.exceptions[0] from None  # they fail alike; one says it
+
+    def forget(self, transfer: TransferId) -> None:
+        """It is not ours any more: nothing of it stays in memory."""
+        self._pieces.forget(transfer)
 
     async def _some(
         self,

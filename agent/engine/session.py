@@ -156,7 +156,8 @@ class Session:
         if self._settings.agent_incoming:
             return
         opened = [alert for alert in popped if isinstance(alert, lt.listen_succeeded_alert)]
-        silence({(a.address.partition("%")[0], a.port) for a in opened if a.socket_type == lt.socket_type_t.tcp})
+        if places := {(a.address.partition("%")[0], a.port) for a in opened if a.socket_type == lt.socket_type_t.tcp}:
+            silence(places)  # looks at every open file
 
     def _one(self, alert: lt.alert) -> None:
         if isinstance(alert, lt.state_update_alert):

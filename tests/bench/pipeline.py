@@ -18,6 +18,7 @@ from msgspec import Struct
 
 from tests.support import bucket, report, up
 from tests.support.folders import open_folder
+from tests.support.legs import leg
 from tests.support.member import Member, signed_up
 from tests.support.ports import free_ports, free_row
 from tests.support.report import Figure
@@ -25,7 +26,6 @@ from tests.support.swarm import Swarm, swarm
 from wire.units import GIB, MIB
 
 ROUNDS = 3
-LEG_S = 300
 PURGED_S = 60
 
 
@@ -52,15 +52,6 @@ class Round(Struct, frozen=True):
         return self.ours_s / max(self.download_s, self.upload_s)
 
 
-async def python(*arguments: str) -> str:
-    process = await asyncio.create_subprocess_exec(sys.executable, *arguments, stdout=asyncio.subprocess.PIPE)
-    async with asyncio.timeout(LEG_S):
-        said, _ = await process.communicate()
-    if process.returncode != 0:
-        raise RuntimeError(f"{arguments[:3]} ended with {process.returncode}")
-    return said.decode()
-
-
 @asynccontextmanager
 async def held(target: tuple[str, int], port: int, rate: int | None) -> AsyncIterator[None]:
     """The store's proxy, in a process of its own."""
@@ -78,7 +69,8 @@ async def held(target: tuple[str, int], port: int, rate: int | None) -> AsyncIte
         await process.wait()
 
 
-async def ours(member: Member, source: Swarm) -> float:
+async def completed(member: Member, source: Swarm) -> tuple[float, str]:
+    """Seconds until it is, and which job it was."""
     began = time.monotonic()
     job = await member.add_torrent(source.torrent)
     async with member.hearing(job["id"]) as heard:
@@ -87,24 +79,21 @@ async def ours(member: Member, source: Swarm) -> float:
                 break
             if said.data.get("state") == "failed":
                 raise RuntimeError(f"the job failed: {said}")
-    took = time.monotonic() - began
-    await member.remove(job["id"])
-    return took
+    return time.monotonic() - began, job["id"]
 
 
 async def one_round(stack: up.Up, source: Swarm, folder: Path, port: int) -> Round:
     peer = re.findall(r"x\.pe=([\d.:]+)", source.magnet)[0]
     kept = bucket.credentials(stack)
     async with signed_up(stack.api) as member:
-        ours_s = await ours(member, source)
+        ours_s, job = await completed(member, source)
+        await member.remove(job)
     await emptied(stack)
     torrent = folder / f"{source.content.name}.torrent"
-    download_s = float(await python("-m", "tests.support.legs", "download", str(torrent), peer))
+    download = await leg("download", str(torrent), peer)
     payload = str(source.content / "payload.bin")
-    upload_s = float(
-        await python("-m", "tests.support.legs", "upload", payload, f"127.0.0.1:{port}", *kept, bucket.BUCKET)
-    )
-    return Round(ours_s, download_s, upload_s)
+    upload = await leg("upload", payload, f"http://127.0.0.1:{port}", *kept, bucket.BUCKET)
+    return Round(ours_s, download.seconds, upload.seconds)
 
 
 async def emptied(stack: up.Up) -> None:

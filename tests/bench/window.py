@@ -14,7 +14,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from tests.bench.pipeline import emptied, ours
+from tests.bench.pipeline import completed, emptied
 from tests.support import agents, report, up
 from tests.support.folders import open_folder
 from tests.support.leechers import leechers
@@ -79,7 +79,8 @@ async def run(stack: up.Up, source: Swarm, home: Path, **settings: object) -> Ru
     """One agent, and one job from POST to `completed`."""
     async with agents.running(stack, home.name, home, **settings) as agent, watched(home / "transfers") as disk:
         async with signed_up(stack.api) as member:
-            took_s = await ours(member, source)
+            took_s, job = await completed(member, source)
+            await member.remove(job)
         await emptied(stack)
         await agent.stop()
         return Run(took_s, disk.peak())

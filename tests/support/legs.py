@@ -1,20 +1,52 @@
-"""The two legs alone, each a process of its own: `python -m tests.support.legs download|upload …` prints seconds."""
+"""What ours is compared with, each a process of its own: `python -m tests.support.legs download|upload|puts …` prints
+seconds, and the CPU it took.
+"""
 
 import asyncio
+import http.client
+import resource
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from urllib.parse import urlsplit
+from zlib import crc32
 
-import httpx
 import libtorrent as lt
-from minio import Minio
+from msgspec import Struct
 
+from control.storage import presign, xml
+from control.storage.presign import Place, SignedPut
+from wire.clock import utcnow
 from wire.parts import part_count, part_range
 
 IN_FLIGHT = 4
 """As many parts at once as an agent has."""
-LINK_S = 3600
+SMALL_IN_FLIGHT = 16
+"""As many small files at once as an agent has."""
+REGION = "us-east-1"
+LEG_S = 300
+GRANT_S = 900
+
+
+class Leg(Struct, frozen=True):
+    seconds: float
+    cpu_s: float
+    """User and system, of the process and its children, from reading the first byte on."""
+
+
+async def leg(*arguments: str) -> Leg:
+    """One of them, run to its end."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "tests.support.legs", *arguments, stdout=asyncio.subprocess.PIPE
+    )
+    async with asyncio.timeout(LEG_S):
+        said, _ = await process.communicate()
+    if process.returncode != 0:
+        raise RuntimeError(f"{arguments[0]} ended with {process.returncode}")
+    return Leg(*map(float, said.split()))
 
 
 def download(torrent: Path, peer: str) -> float:
@@ -47,47 +79,104 @@ def download(torrent: Path, peer: str) -> float:
     return took
 
 
-async def upload(file: Path, endpoint: str, access: str, secret: str, bucket: str) -> float:
-    """Bare multipart upload by presigned URLs, from the first request to the completed object."""
-    store = Minio(endpoint, access_key=access, secret_key=secret, secure=False, region="us-east-1")
+def upload(file: Path, place: Place) -> float:
+    """Bare multipart upload by presigned URLs that bind length and checksum, as an agent's grants do; from the first
+    request to the completed object."""
     size, key = file.stat().st_size, f"bare/{time.time_ns()}"
-    parts = part_count(size)
-
-    def signed(method: str, **query: str) -> str:
-        return str(store.get_presigned_url(method, bucket, key, extra_query_params=dict(query)))
-
-    data = file.read_bytes()
     began = time.monotonic()
-    async with httpx.AsyncClient(timeout=120, limits=httpx.Limits(max_connections=IN_FLIGHT)) as http:
-        opened = (await http.post(signed("POST", uploads=""))).raise_for_status().text
-        upload_id = opened.partition("<UploadId>")[2].partition("</UploadId>")[0]
-        slots = asyncio.Semaphore(IN_FLIGHT)
+    ours = _connected(place)
+    upload_id = _ask(ours, "POST", _signed(place, "POST", key, {"uploads": ""})).partition("<UploadId>")[2]
+    upload_id = upload_id.partition("</UploadId>")[0]
 
-        async def put(part: int) -> str:
-            first, last = part_range(size, part)
-            async with slots:
-                answer = await http.put(
-                    signed("PUT", partNumber=str(part), uploadId=upload_id), content=data[first:last]
-                )
-            return str(answer.raise_for_status().headers["etag"])
+    def part(number: int) -> tuple[SignedPut, bytes]:
+        first, last = part_range(size, number)
+        with file.open("rb") as source:
+            source.seek(first)
+            body = source.read(last - first)
+        return _grant(place, key, body, {"partNumber": str(number), "uploadId": upload_id}), body
 
-        async with asyncio.TaskGroup() as group:
-            puts = [group.create_task(put(part)) for part in range(1, parts + 1)]
-        listed = "".join(
-            f"<Part><PartNumber>{n}</PartNumber><ETag>{p.result()}</ETag></Part>" for n, p in enumerate(puts, 1)
-        )
-        body = f"<CompleteMultipartUpload>{listed}</CompleteMultipartUpload>"
-        (await http.post(signed("POST", uploadId=upload_id), content=body)).raise_for_status()
+    etags = _put_all(place, IN_FLIGHT, part, range(1, part_count(size) + 1))
+    _ask(ours, "POST", _signed(place, "POST", key, {"uploadId": upload_id}), xml.complete_body(etags.items()))
     took = time.monotonic() - began
-    store.remove_object(bucket, key)
+    _ask(ours, "DELETE", _signed(place, "DELETE", key, {}))
     return took
 
 
-if __name__ == "__main__":
+def puts(folder: Path, place: Place) -> float:
+    """A plain loop of presigned PUTs, one file each. Signing is before the clock."""
+    files = sorted(file for file in folder.rglob("*") if file.is_file())
+    under = f"bare/{time.time_ns()}"
+    grants = [_grant(place, f"{under}/{n}", file.read_bytes(), {}) for n, file in enumerate(files)]
+    began = time.monotonic()
+    _put_all(place, SMALL_IN_FLIGHT, lambda n: (grants[n], files[n].read_bytes()), range(len(files)))
+    return time.monotonic() - began
+
+
+def _put_all(
+    place: Place, abreast: int, what: Callable[[int], tuple[SignedPut, bytes]], numbers: Iterable[int]
+) -> dict[int, str]:
+    """ETags. As simple and as quick as Python has it: threads, each with a connection that stays open."""
+    todo, etags = iter(numbers), dict[int, str]()
+
+    def some() -> None:
+        connection = _connected(place)
+        for number in todo:  # a range's iterator: threads share it safely
+            grant, body = what(number)
+            connection.request("PUT", grant.url.removeprefix(place.url), body, grant.headers)
+            answer = connection.getresponse()
+            answer.read()
+            if answer.status != 200:
+                raise RuntimeError(f"the store answered {answer.status}")
+            etags[number] = str(answer.headers["ETag"])
+        connection.close()
+
+    with ThreadPoolExecutor(abreast) as pool:
+        for done in [pool.submit(some) for _ in range(abreast)]:
+            done.result()
+    return etags
+
+
+def _connected(place: Place) -> http.client.HTTPConnection:
+    return http.client.HTTPConnection(urlsplit(place.url).netloc, timeout=LEG_S)
+
+
+def _ask(connection: http.client.HTTPConnection, method: str, target: str, body: bytes | None = None) -> str:
+    connection.request(method, target, body)
+    answer = connection.getresponse()
+    said = answer.read().decode()
+    if answer.status >= 300 or "<Error" in said:
+        raise RuntimeError(f"the store answered {answer.status}: {said[:500]}")
+    return said
+
+
+def _signed(place: Place, method: str, key: str, query: dict[str, str]) -> str:
+    url = presign.sign(place, method, key, query=query, headers={}, now=utcnow(), expires_s=GRANT_S)
+    return url.removeprefix(place.url)
+
+
+def _grant(place: Place, key: str, body: bytes, query: dict[str, str]) -> SignedPut:
+    check = crc32(body)
+    return presign.put(place, key, size_bytes=len(body), crc32=check, query=query, now=utcnow(), expires_s=GRANT_S)
+
+
+def _cpu_s() -> float:
+    spent = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(each.ru_utime + each.ru_stime for each in spent)
+
+
+def main() -> None:
+    before = _cpu_s()
     match sys.argv[1:]:
         case ["download", torrent_file, peer_address]:
-            print(download(Path(torrent_file), peer_address))
-        case ["upload", path, host, access_key, secret_key, bucket_name]:
-            print(asyncio.run(upload(Path(path), host, access_key, secret_key, bucket_name)))
+            took = download(Path(torrent_file), peer_address)
+        case ["upload", path, url, access_key, secret_key, bucket]:
+            took = upload(Path(path), Place(url, bucket, REGION, access_key, secret_key))
+        case ["puts", path, url, access_key, secret_key, bucket]:
+            took = puts(Path(path), Place(url, bucket, REGION, access_key, secret_key))
         case _:
             sys.exit(__doc__)
+    print(took, _cpu_s() - before)
+
+
+if __name__ == "__main__":
+    main()

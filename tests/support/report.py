@@ -63,5 +63,11 @@ def tell(bench: str, figures: list[Figure], raw: Any, given: Arguments) -> None:
     Console().print(table)
     if given.json:
         rows = [msgspec.to_builtins(f) | {"holds": f.holds} for f in figures]
-        body = {"bench": bench, "machine": machine(), "quick": given.quick, "figures": rows, "raw": raw}
+        body = {
+            "bench": bench,
+            "machine": machine(),
+            "quick": given.quick,
+            "figures": rows,
+            "raw": msgspec.to_builtins(raw),
+        }
         given.json.write_text(json.dumps(body, indent=2) + "\n")

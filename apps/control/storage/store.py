@@ -1,6 +1,6 @@
 """The store as the control plane uses it: uploads opened, completed and aborted; objects asked about, linked, removed.
 
-Ours go over httpx with our own signed URLs; the bucket, listings and removal in bulk are minio's, in threads.
+Ours go over httpx with our own signed URLs; the bucket and removal in bulk are minio's, in threads.
 Never called inside a transaction.
 """
 
@@ -12,6 +12,7 @@ from datetime import datetime
 from functools import partial
 from http import HTTPStatus
 from typing import TypeVar
+from urllib.parse import unquote_plus
 
 import httpx
 import urllib3
@@ -187,13 +188,20 @@ class Store:
         return list(await self.sizes(prefix))
 
     async def sizes(self, prefix: str) -> dict[str, int]:
-        """Names below a prefix, and how large each is. A torrent has at most some hundred thousand."""
+        """Names below a prefix, and how large each is. A torrent has at most some hundred thousand.
 
-        def sizes() -> dict[str, int]:
-            found = self._minio.list_objects(self._bucket, prefix=prefix, recursive=True)
-            return {each.object_name: each.size or 0 for each in found if each.object_name and not each.is_dir}
-
-        return await self._in_thread("sizes", sizes, COMPLETE_S)
+        Read here, since minio's reading costs five times as much.
+        """
+        found: dict[str, int] = {}
+        query = {"list-type": "2", "prefix": prefix, "max-keys": str(PAGE), "encoding-type": "url"}
+        while True:
+            page = xml.root(await self._ask("sizes", "GET", "", query))
+            for row in page.iterfind("{*}Contents"):
+                found[unquote_plus(xml.text(row, "Key"))] = int(xml.text(row, "Size"))
+            more = xml.text(page, "NextContinuationToken")
+            if xml.text(page, "IsTruncated") != "true" or not more:
+                return found
+            query["continuation-token"] = more
 
     async def remove(self, keys: Iterable[str]) -> None:
         """Those that are not there are no error."""

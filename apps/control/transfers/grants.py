@@ -19,7 +19,7 @@ from control.storage.keys import object_key
 from control.storage.store import OpenUpload, upload_mark
 from control.transfers.held import held
 from control.transfers.model import Object, Transfer
-from control.transfers.stored import sizes_of
+from control.transfers.stored import is_one_of, sizes_of
 from telemetry import logs
 from wire.ids import AgentId
 from wire.messages import WANTS_MAX, Grant, Granted, Want, WantGrants
@@ -43,6 +43,9 @@ async def grant(plane: Plane, agent: AgentId, asked: WantGrants, now: dt.datetim
     if missing := [file for file in sorted(large) if file not in objects or objects[file].upload_id is None]:
         objects |= await _open_uploads(plane, agent, asked, transfer, {file: sizes[file] for file in missing}, now)
     grants = [_sign(plane, transfer, want, objects, now) for want in asked.wants if not _is_stored(objects, want)]
+    parts = sum(1 for each in grants if each.part)
+    _GRANTS.labels("part").inc(parts)
+    _GRANTS.labels("file").inc(len(grants) - parts)
     return Granted(grants)
 
 
@@ -69,7 +72,8 @@ def _check(wants: Iterable[Want], sizes: dict[int, int]) -> None:
 
 
 async def _objects(tx: Tx, transfer: Transfer, files: Iterable[int]) -> dict[int, Object]:
-    rows = await tx.scalars(select(Object).where(Object.transfer_id == transfer.id, Object.file.in_(set(files))))
+    wanted = is_one_of(Object.file, set(files))
+    rows = await tx.scalars(select(Object).where(Object.transfer_id == transfer.id, wanted))
     return {row.file: row for row in rows}
 
 
@@ -135,7 +139,6 @@ def _is_stored(objects: dict[int, Object], want: Want) -> bool:
 
 def _sign(plane: Plane, transfer: Transfer, want: Want, objects: dict[int, Object], now: dt.datetime) -> Grant:
     expires_s = plane.settings.wait(plane.settings.grant_s)
-    _GRANTS.labels("part" if want.part else "file").inc()
     if not want.part:
         key, upload_id = object_key(transfer.scope_id, transfer.torrent_id, want.file, transfer.epoch), ""
     else:

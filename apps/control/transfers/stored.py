@@ -5,12 +5,13 @@ from collections.abc import Iterable
 
 from msgspec import Struct
 from prometheus_client import Counter
-from sqlalchemy import bindparam, func, select, text
+from sqlalchemy import ColumnElement, any_, bindparam, func, literal, select, text
 from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.orm import InstrumentedAttribute
 from sqlalchemy.types import BigInteger, Integer, Text
 
 from control.db import Tx
-from control.storage.keys import parse_key
+from control.storage.keys import object_key
 from control.torrents.model import File
 from control.transfers.model import Object, Part, Transfer
 from telemetry import logs
@@ -74,10 +75,15 @@ async def sizes_of(tx: Tx, transfer: Transfer, files: Iterable[int]) -> dict[int
         return {}
     rows = await tx.execute(
         select(File.index, File.size_bytes).where(
-            File.torrent_id == transfer.torrent_id, File.index.in_(wanted), File.kind == "file"
+            File.torrent_id == transfer.torrent_id, is_one_of(File.index, wanted), File.kind == "file"
         )
     )
     return dict(rows.all())
+
+
+def is_one_of(column: InstrumentedAttribute[int], numbers: Iterable[int]) -> ColumnElement[bool]:
+    """As one array, however many: a list of parameters would be another statement for each length."""
+    return column == any_(literal(list(numbers), ARRAY(Integer)))
 
 
 async def record_parts(tx: Tx, transfer: Transfer, said: Iterable[PartStored], now: dt.datetime) -> Recorded:
@@ -145,11 +151,8 @@ def _fits(part: PartStored, file_bytes: int | None) -> bool:
 
 def _is_ours(transfer: Transfer, file: FileStored, file_bytes: int | None) -> bool:
     """The key must be one that our grants gave, for this file and under this epoch."""
-    key = parse_key(file.key)
     return (
-        key is not None
-        and (key.scope, key.torrent, key.file) == (transfer.scope_id, transfer.torrent_id, file.file)
-        and key.epoch == transfer.epoch
+        file.key == object_key(transfer.scope_id, transfer.torrent_id, file.file, transfer.epoch)
         and file_bytes is not None
         and is_small(file_bytes)
         and file.size_bytes == file_bytes
@@ -163,7 +166,7 @@ async def _any_whole(tx: Tx, transfer: Transfer, sizes: dict[int, int]) -> bool:
     counts = await tx.execute(
         select(Part.file, func.count())
         .join(Object, (Object.transfer_id == Part.transfer_id) & (Object.file == Part.file))
-        .where(Part.transfer_id == transfer.id, Part.file.in_(sizes), Object.stored_at.is_(None))
+        .where(Part.transfer_id == transfer.id, is_one_of(Part.file, sizes), Object.stored_at.is_(None))
         .group_by(Part.file)
     )
     return any(count >= part_count(sizes[file]) for file, count in counts.all())

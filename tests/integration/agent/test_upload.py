@@ -124,7 +124,7 @@ async def test_parts_of_an_upload_that_was_replaced_are_put_again(tmp_path: Path
 
         async def stored(one: Put) -> None:
             assert one.stored is not None
-            lost.append(await held.note(one.index, one.upload, one.stored))
+            lost.append(held.note(one.index, one.upload, one.stored))
 
         async with Listening(tmp_path) as engine, Store(8) as store:
             await arrived(engine, seeded, book, tmp_path / "data", asked.transfer)
