@@ -4,12 +4,12 @@ import datetime as dt
 from uuid import UUID
 
 from litestar import get, post
-from litestar.di import NamedDependency, Provide
+from litestar.di import NamedDependency
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath, JSONBody
 from msgspec import Struct
 
-from control import auth
+from control.accounts.permissions import Permission
 from control.auth import Principal, actor_of
 from control.fleet import service
 from control.fleet.service import AgentRow
@@ -19,7 +19,6 @@ from wire.clock import utcnow
 from wire.states import AgentState
 
 REASON_CHARS_MAX = 500
-OPERATOR = {"operator": Provide(auth.operator, sync_to_thread=False)}
 
 
 class MakeToken(Struct, frozen=True, forbid_unknown_fields=True):
@@ -59,9 +58,14 @@ class Retire(Struct, frozen=True, forbid_unknown_fields=True):
     reason: str | None = None
 
 
-@post("/fleet/tokens", dependencies=OPERATOR, tags=["fleet"], summary="Make a one-time token for a new agent")
+@post(
+    "/fleet/tokens",
+    permission=Permission.FLEET_WRITE,
+    tags=["fleet"],
+    summary="Make a one-time token for a new agent",
+)
 async def make_token(
-    request: Asked, plane: NamedDependency[Plane], operator: NamedDependency[Principal], data: JSONBody[MakeToken]
+    request: Asked, plane: NamedDependency[Plane], who: NamedDependency[Principal], data: JSONBody[MakeToken]
 ) -> TokenView:
     async with plane.working() as tx:
         made = await service.make_token(
@@ -70,36 +74,36 @@ async def make_token(
             name=data.name,
             pool=data.pool,
             ttl_s=data.ttl_s,
-            actor=actor_of(request, operator),
+            actor=actor_of(request, who),
             now=utcnow(),
         )
     await plane.nudge("ensure")  # the pool's consumer should be there before its first agent
     return TokenView(made.token, made.expires_at)
 
 
-@get("/fleet/agents", dependencies=OPERATOR, tags=["fleet"], summary="All agents")
-async def list_agents(plane: NamedDependency[Plane], operator: NamedDependency[Principal]) -> Agents:
+@get("/fleet/agents", permission=Permission.FLEET_READ, tags=["fleet"], summary="All agents")
+async def list_agents(plane: NamedDependency[Plane], who: NamedDependency[Principal]) -> Agents:
     async with plane.working() as tx:
         return Agents([view(row) for row in await service.listed(tx)])
 
 
 @post(
     "/fleet/agents/{agent:uuid}/retire",
+    permission=Permission.FLEET_WRITE,
     status_code=200,
-    dependencies=OPERATOR,
     tags=["fleet"],
     summary="Retire an agent, for good and at once",
 )
 async def retire_agent(
     request: Asked,
     plane: NamedDependency[Plane],
-    operator: NamedDependency[Principal],
+    who: NamedDependency[Principal],
     agent: FromPath[UUID],
     data: JSONBody[Retire | None] = None,
 ) -> AgentView:
     """A reason may be given; it stands in the log of audit."""
     reason = data.reason[:REASON_CHARS_MAX] if data and data.reason else None
-    return view(await service.retire(plane, agent, reason, actor_of(request, operator), utcnow()))
+    return view(await service.retire(plane, agent, reason, actor_of(request, who), utcnow()))
 
 
 def view(row: AgentRow) -> AgentView:

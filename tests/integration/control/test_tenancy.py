@@ -173,4 +173,4 @@ async def test_bootstrap_makes_the_admin_once_and_keeps_the_operators_key(api: A
     async with api.client() as http:
         http.headers["Authorization"] = f"Bearer {key}"
         me = (await http.get("/api/v1/auth/me")).json()
-    assert (me["email"], me["platform_role"], me["organisation"]["name"]) == (email, "admin", "Operations")
+    assert (me["email"], me["platform_role"], me["organisation"]["name"]) == (email, "superadmin", "Operations")
