@@ -11,7 +11,7 @@ from litestar.response import File
 from litestar.types import ASGIApp
 
 from control import auth, health, http, openapi, stream
-from control.accounts import key_routes
+from control.accounts import invitation_routes, key_routes, organisation_routes, platform_routes
 from control.accounts import routes as accounts_routes
 from control.accounts.permissions import ANYBODY
 from control.accounts.throttle import Throttle
@@ -30,6 +30,9 @@ FRESH = {"Cache-Control": "no-cache"}
 ROUTES = [
     *accounts_routes.ROUTES,
     *key_routes.ROUTES,
+    *organisation_routes.ROUTES,
+    *invitation_routes.ROUTES,
+    *platform_routes.ROUTES,
     *jobs_routes.ROUTES,
     *torrents_routes.ROUTES,
     *delivery_routes.ROUTES,
