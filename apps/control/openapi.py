@@ -70,6 +70,8 @@ def complete(document: OpenAPI, declared: Mapping[tuple[str, str], Declared]) ->
             if operation is None or operation.responses is None:
                 continue
             operation.responses.pop("400", None)  # Litestar's guess; ours are 422, and problems
+            if isinstance(nothing := operation.responses.get("204"), OpenAPIResponse):
+                nothing.content = None  # Litestar's guess of a Response[None]
             said = declared[path, method]
             operation.responses |= {status: _refusal(status) for status in _refusals(path, method, operation, said)}
             operation.security = [{}] if said.needed == ANYBODY else [{each: [said.needed]} for each in CREDENTIALS]
