@@ -10,7 +10,6 @@ permission it needs (`permission=…`); the guard asks the table before anything
 
 from collections.abc import Awaitable, Callable, Collection
 from typing import Any
-from uuid import UUID
 
 from litestar import Litestar
 from litestar.connection import ASGIConnection
@@ -63,10 +62,6 @@ class Principal(Known, frozen=True, kw_only=True):
         org = self.place.org if self.place else None
         return Asker(org=org, person=self.person, operator=Permission.FLEET_READ in self.permissions)
 
-    def within(self, org: UUID) -> Asker:
-        """The same person in another organisation; whether they are in it at all is for the verb to find out."""
-        return Asker(org=OrgId(org), person=self.person)
-
     def check(self, permission: Permission) -> None:
         if permission in self.permissions:
             return
@@ -75,8 +70,9 @@ class Principal(Known, frozen=True, kw_only=True):
             raise Denied(permission, f"this {self.kind} does not carry it.")
         if role is None and permission in IN_ORGANISATION:
             raise Denied(permission, "you are in no organisation now; choose one, or make one.")
-        here = f"{role} in this organisation" if permission in IN_ORGANISATION else f"{self.platform_role} here"
-        raise Denied(permission, f"you are {here}.")
+        if permission in IN_ORGANISATION:
+            raise Denied(permission, f"your role in this organisation is {role}.")
+        raise Denied(permission, f"your role on the platform is {self.platform_role}.")
 
 
 class Declared(Struct, frozen=True):

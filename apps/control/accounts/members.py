@@ -16,9 +16,9 @@ from control.accounts.model import ApiKey, Fellow, Invitation, Member
 from control.accounts.permissions import IN_ORGANISATION, OrgRole, Permission, may_give
 from control.audit import service as audit
 from control.audit.service import Actor
-from control.db import Tx
+from control.db import Asker, Tx, name_asker
 from control.errors import Conflict, Denied, NotFound
-from wire.ids import OrgId
+from wire.ids import OrgId, PersonId
 
 
 class MemberRow(Struct, frozen=True):
@@ -66,11 +66,14 @@ async def remove(tx: Tx, who: Known, org: OrgId, person: UUID, actor: Actor, now
     await audit.record(tx, actor, "member.removed", f"person:{person}", now, before=before)
 
 
-async def leave(tx: Tx, org: OrgId, person: UUID, actor: Actor, now: dt.datetime) -> None:
+async def leave(tx: Tx, org: OrgId, person: PersonId, actor: Actor, now: dt.datetime) -> None:
+    """Any that one is in; `tx` is left acting for it."""
+    await _role(tx, org, person)
+    await name_asker(tx, Asker(org=org, person=person))
     await organisations.lock(tx, org)
     before = await _role(tx, org, person)
     await _end(tx, org, person, before, now)
-    await audit.record(tx, actor, "member.left", f"person:{person}", now, before=before)
+    await audit.record(tx, actor.within(org), "member.left", f"person:{person}", now, before=before)
 
 
 async def check_gives(tx: Tx, who: Known, org: OrgId, role: OrgRole, present: OrgRole | None = None) -> None:

@@ -80,8 +80,8 @@ async def enter(
 async def leave(
     org_id: FromPath[UUID], request: Asked, plane: NamedDependency[Plane], who: NamedDependency[Principal]
 ) -> None:
-    async with plane.asking(who.within(org_id)) as tx:
-        await members.leave(tx, OrgId(org_id), who.person, actor_of(request, who).within(org_id), utcnow())
+    async with plane.asking(who.asker) as tx:
+        await members.leave(tx, OrgId(org_id), who.person, actor_of(request, who), utcnow())
 
 
 @get("/organisation", permission=Permission.ORGANISATION_READ, summary="The organisation you act for", tags=TAG)
