@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-pytest_plugins = ["tests.support.servers", "tests.support.control"]
+pytest_plugins = ["tests.support.servers", "tests.support.control", "tests.support.people"]
 
 ROOT = Path(__file__).parent
 

@@ -11,7 +11,9 @@ from litestar.response import File
 from litestar.types import ASGIApp
 
 from control import auth, health, http, openapi, stream
+from control.accounts import invitation_routes, key_routes, organisation_routes, platform_routes
 from control.accounts import routes as accounts_routes
+from control.accounts.permissions import ANYBODY
 from control.accounts.throttle import Throttle
 from control.admin import routes as admin_routes
 from control.delivery import routes as delivery_routes
@@ -26,8 +28,12 @@ WEB_DIR = Path(__file__).parents[1] / "web"
 FRESH = {"Cache-Control": "no-cache"}
 """Asked again each time, by ETag: a reload always gives the page that fits the api."""
 
-PRIVATE = [
+ROUTES = [
     *accounts_routes.ROUTES,
+    *key_routes.ROUTES,
+    *organisation_routes.ROUTES,
+    *invitation_routes.ROUTES,
+    *platform_routes.ROUTES,
     *jobs_routes.ROUTES,
     *torrents_routes.ROUTES,
     *delivery_routes.ROUTES,
@@ -39,15 +45,16 @@ PRIVATE = [
 
 def create_app(plane: Plane, hub: Hub) -> ASGIApp:
     throttling = Throttle()
-    private = Router("/", route_handlers=PRIVATE, dependencies={"who": Provide(auth.principal)})
-    api = Router("/api/v1", route_handlers=[*accounts_routes.FOR_EVERYBODY, private])
+    api = Router("/api/v1", route_handlers=ROUTES)
     app = Litestar(
         route_handlers=[api, *health.ROUTES, *_pages(plane.settings.web_dir or WEB_DIR)],
         dependencies={
             "plane": Provide(lambda: plane, sync_to_thread=False),
             "throttling": Provide(lambda: throttling, sync_to_thread=False),
             "hub": Provide(lambda: hub, sync_to_thread=False),
+            "who": Provide(auth.principal, sync_to_thread=False),
         },
+        guards=[auth.guard(plane)],
         exception_handlers={Exception: http.refuse},
         before_request=http.check_body,
         request_max_body_size=http.JSON_BYTES_MAX,
@@ -55,7 +62,7 @@ def create_app(plane: Plane, hub: Hub) -> ASGIApp:
         openapi_config=openapi.config(),
         logging_config=None,
     )
-    openapi.complete(app.openapi_schema)
+    openapi.complete(app.openapi_schema, auth.declared(app))
     return http.Door(app, https=plane.settings.secure_cookies)
 
 
@@ -64,7 +71,7 @@ def _pages(web: Path) -> list[HTTPRouteHandler]:
     pages = {f"/{file.relative_to(web)}": file for file in web.rglob("*") if file.is_file()}
     places = pages | {"/": web / "index.html", "/api/docs": web / "docs.html"}
 
-    @get(["/", "/api/docs", "/{path:path}"], include_in_schema=False, sync_to_thread=False)
+    @get(["/", "/api/docs", "/{path:path}"], permission=ANYBODY, include_in_schema=False, sync_to_thread=False)
     def page(request: http.Asked) -> File:
         found = places.get(request.scope["path"])
         if found is None:

@@ -1,52 +1,50 @@
-"""Who is asking: a session's cookie, an API key, or a short-lived JWT; and the CSRF token that a cookie needs.
+"""Who is asking, and may they: a session's cookie, an API key, or a short-lived JWT; and the CSRF token of a cookie.
 
     Cookie: session=…             browsers; every change also needs X-CSRF-Token
     Authorization: Bearer slk_…   programs
     Authorization: Bearer eyJ…    ten minutes, from POST /api/v1/auth/token
 
-An Authorization header goes before a cookie: whoever sends one is not a browser that was tricked.
+An Authorization header goes before a cookie: whoever sends one is not a browser that was tricked. Every route names the
+permission it needs (`permission=…`); the guard asks the table before anything else of the request is read.
 """
 
-from typing import Literal
-from uuid import UUID
+from collections.abc import Awaitable, Callable, Collection
+from typing import Any
 
+from litestar import Litestar
+from litestar.connection import ASGIConnection
 from litestar.datastructures import Cookie
-from litestar.di import NamedDependency
-from msgspec import Struct
+from litestar.handlers import BaseRouteHandler
+from litestar.routes import HTTPRoute
+from msgspec import Struct, structs
 
-from control.accounts import service as accounts
+from control.accounts import known as accounts
 from control.accounts import tokens
-from control.accounts.service import Known
+from control.accounts.known import Known
+from control.accounts.permissions import ANYBODY, IN_ORGANISATION, Permission, granted
 from control.audit.service import Actor
 from control.config import Settings
 from control.db import Asker
-from control.errors import Forbidden, NotSignedIn
+from control.errors import Denied, Forbidden, NotSignedIn
 from control.http import Asked, client_ip, request_id
 from control.plane import Plane
 from wire.clock import utcnow
-from wire.ids import KeyId, OrgId, PersonId, SessionId
+from wire.ids import OrgId, SessionId
 
 CSRF_HEADER = "X-CSRF-Token"
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 """Methods that change nothing."""
 SECRET_CHARS_MAX = 4096
-"""The longest thing that we hand out is a JWT of some 350."""
+"""The longest thing that we hand out is a JWT with every scope, of some 600."""
+SCHEMA_PATH = "/api/schema"
+"""Litestar's own handler, and for everybody."""
 
-Kind = Literal["session", "key", "token"]
+Connection = ASGIConnection[Any, Any, Any, Any]
+Guard = Callable[[Connection, BaseRouteHandler], Awaitable[None]]
 
 
-class Principal(Struct, frozen=True, kw_only=True):
+class Principal(Known, frozen=True, kw_only=True):
     """Who is asking, and for which organisation."""
-
-    person: PersonId
-    org: OrgId
-    org_name: str
-    email: str
-    platform_role: str
-    kind: Kind
-    by: UUID
-    """The session, or the key (also of a JWT)."""
-    csrf_token: str | None = None
 
     @property
     def name(self) -> str:
@@ -54,48 +52,94 @@ class Principal(Struct, frozen=True, kw_only=True):
         return f"person:{self.person}" if self.kind == "session" else f"key:{self.by}"
 
     @property
-    def operator(self) -> bool:
-        return self.platform_role == "admin"
+    def org(self) -> OrgId:
+        if self.place is None:
+            raise Forbidden("You are in no organisation now: choose one, or make one.", code="no_organisation")
+        return self.place.org
 
     @property
     def asker(self) -> Asker:
-        return Asker(org=self.org, person=self.person, operator=self.operator)
+        org = self.place.org if self.place else None
+        return Asker(org=org, person=self.person, operator=Permission.FLEET_READ in self.permissions)
+
+    def check(self, permission: Permission) -> None:
+        if permission in self.permissions:
+            return
+        role = self.place.role if self.place else None
+        if permission in granted(role, self.platform_role, "session", None):
+            raise Denied(permission, f"this {self.kind} does not carry it.")
+        if role is None and permission in IN_ORGANISATION:
+            raise Denied(permission, "you are in no organisation now; choose one, or make one.")
+        if permission in IN_ORGANISATION:
+            raise Denied(permission, f"your role in this organisation is {role}.")
+        raise Denied(permission, f"your role on the platform is {self.platform_role}.")
+
+
+class Declared(Struct, frozen=True):
+    """What a route says of itself."""
+
+    needed: Permission | str
+    refuses: Collection[int]
+    """Statuses beside those that follow from its path, its body and its permission."""
+
+
+def declared(app: Litestar) -> dict[tuple[str, str], Declared]:
+    """By path and method. A route that does not say what it needs is a bug, found at the start."""
+    found: dict[tuple[str, str], Declared] = {}
+    for route in app.routes:
+        for handler in route.route_handlers if isinstance(route, HTTPRoute) else ():
+            for method in handler.http_methods - {"OPTIONS"}:
+                needed = handler.opt.get("permission", ANYBODY if route.path.startswith(SCHEMA_PATH) else None)
+                if needed != ANYBODY and not isinstance(needed, Permission):
+                    raise LookupError(f"{method} {route.path} does not say which permission it needs")
+                found[route.path_format, method.lower()] = Declared(needed, handler.opt.get("refuses", ()))
+    return found
+
+
+def guard(plane: Plane) -> Guard:
+    async def allowed(connection: Connection, handler: BaseRouteHandler) -> None:
+        needed = handler.opt.get("permission", ANYBODY)
+        if needed == ANYBODY:
+            return
+        who = await _identified(connection, plane)
+        who.check(needed)
+        connection.scope["state"]["who"] = who
+
+    return allowed
+
+
+def principal(request: Asked) -> Principal:
+    """The dependency `who` of every route that is not for everybody; the guard has found out."""
+    who: Principal = request.scope["state"]["who"]
+    return who
 
 
 def actor_of(request: Asked, who: Principal | None = None) -> Actor:
     return Actor(
         name=who.name if who else "somebody",
-        org=who.org if who else None,
+        org=who.place.org if who and who.place else None,
         request_id=request_id(request),
         ip=client_ip(request),
     )
 
 
-async def principal(request: Asked, plane: NamedDependency[Plane]) -> Principal:
-    """The dependency `who` of every route that is not for everybody."""
-    authorization = request.headers.get("Authorization")
+async def _identified(connection: Connection, plane: Plane) -> Principal:
+    authorization = connection.headers.get("Authorization")
     if authorization is not None:
         scheme, _, secret = authorization.partition(" ")
         if scheme.lower() != "bearer" or not 0 < len(secret) <= SECRET_CHARS_MAX or not secret.isascii():
             raise NotSignedIn("The Authorization header is neither an API key nor a token.")
         return await (_by_key if tokens.is_key(secret) else _by_jwt)(plane, secret)
-    cookie = request.cookies.get(cookie_name(plane.settings))
+    cookie = connection.cookies.get(cookie_name(plane.settings))
     if not cookie or len(cookie) > SECRET_CHARS_MAX or not cookie.isascii():
         raise NotSignedIn("Sign in first, or send an API key as `Authorization: Bearer …`.")
     who = await _by_cookie(plane, cookie)
-    if request.method not in SAFE:
-        given = request.headers.get(CSRF_HEADER, "")
-        if who.csrf_token is None or not tokens.same(given, who.csrf_token):
+    if connection.scope["method"] not in SAFE:  # type: ignore[typeddict-item] # there are no websockets here
+        given = connection.headers.get(CSRF_HEADER, "")
+        if not any(tokens.same(given, tokens.csrf(secret, SessionId(who.by))) for secret in plane.settings.secrets):
             raise Forbidden(
                 f"Send the session's {CSRF_HEADER} with every change (see GET /api/v1/auth/me).", code="csrf"
             )
-    return who
-
-
-def operator(who: NamedDependency[Principal]) -> Principal:
-    """Those who run the platform; to everybody else it says no more than that."""
-    if not who.operator:
-        raise Forbidden("This is for operators of the platform.", code="operators_only")
     return who
 
 
@@ -105,7 +149,7 @@ async def _by_cookie(plane: Plane, token: str) -> Principal:
         known = await accounts.by_session(tx, token_hash, utcnow())
     if known is None:
         raise NotSignedIn("The session has ended: sign in again.")
-    return _principal(known, "session", tokens.csrf(plane.settings.secret, SessionId(known.by)))
+    return _principal(known)
 
 
 async def _by_key(plane: Plane, secret: str) -> Principal:
@@ -113,38 +157,29 @@ async def _by_key(plane: Plane, secret: str) -> Principal:
     async with plane.asking(Asker(secret_hash=token_hash)) as tx:
         known = await accounts.by_key(tx, token_hash, utcnow())
     if known is None:
-        raise NotSignedIn("This API key is unknown or was revoked.")
-    return _principal(known, "key")
+        raise NotSignedIn("This API key is unknown, has expired or was revoked.")
+    return _principal(known)
 
 
 async def _by_jwt(plane: Plane, token: str) -> Principal:
-    claims = tokens.read(plane.settings.secret, token, utcnow())
+    now = utcnow()
+    claims = tokens.read(plane.settings.secrets, token, now)
     if claims is None:
         raise NotSignedIn("This token is not ours or has expired: get a new one with the API key.", code="bad_token")
     async with plane.asking(Asker(person=claims.person, org=claims.org)) as tx:
-        known = await accounts.by_claims(tx, claims)
+        known = await accounts.by_claims(tx, claims, now)
     if known is None:
-        raise NotSignedIn("The API key behind this token was revoked.")
-    return _principal(known, "token")
+        raise NotSignedIn("The API key behind this token has expired or was revoked.")
+    return _principal(known)
 
 
-def _principal(known: Known, kind: Kind, csrf_token: str | None = None) -> Principal:
-    return Principal(
-        person=known.person,
-        org=known.org,
-        org_name=known.org_name,
-        email=known.email,
-        platform_role=known.platform_role,
-        kind=kind,
-        by=known.by,
-        csrf_token=csrf_token,
-    )
+def _principal(known: Known) -> Principal:
+    return Principal(**structs.asdict(known))
 
 
-def claims_of(who: Principal) -> tokens.Claims:
-    if who.kind != "key":
-        raise Forbidden("Tokens are made with an API key.", code="needs_api_key")
-    return tokens.Claims(person=who.person, org=who.org, key=KeyId(who.by))
+def csrf_token(settings: Settings, who: Known) -> str | None:
+    """Where a cookie is involved."""
+    return tokens.csrf(settings.secrets[0], SessionId(who.by)) if who.kind == "session" else None
 
 
 def cookie_name(settings: Settings) -> str:

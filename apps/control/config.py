@@ -48,6 +48,8 @@ class Settings(Struct, frozen=True, kw_only=True, dict=True):
 
     secret_file: Path
     """32 random bytes or more: JWTs and CSRF tokens hang on it."""
+    previous_secret_file: Path | None = None
+    """The one before: what hangs on it is good until it ends, so that a change of secret throws nobody out."""
     trust_domain: str = "seedlift"
     certificate_s: float = 2_592_000
     """An agent's certificate's life, 30 days; it is renewed at two thirds. Who was away longer enrols again."""
@@ -71,8 +73,10 @@ class Settings(Struct, frozen=True, kw_only=True, dict=True):
     web_dir: Path | None = None
 
     @cached_property
-    def secret(self) -> bytes:
-        return self.secret_file.read_bytes()
+    def secrets(self) -> tuple[bytes, ...]:
+        """The current one first: only it makes anything new."""
+        files = (self.secret_file, self.previous_secret_file)
+        return tuple(file.read_bytes() for file in files if file is not None)
 
     def ranges_allowed(self, pool: str) -> list[str]:
         """Address ranges of otherwise refused space that a pool's agents may talk to."""

@@ -1,10 +1,10 @@
 """Refusals: what a caller can do something about. Each has a status and a stable code.
 
     Refusal
-    ├── NotFound 404        ├── BadInput 422        ├── TooLarge 413
-    ├── NotSignedIn 401     ├── Forbidden 403       ├── TooMany 429
-    ├── Conflict 409        ├── QuotaSpent 403      ├── Unavailable 503
-    └── UnsupportedMedia 415
+    ├── NotFound 404          ├── BadInput 422        ├── TooLarge 413
+    ├── NotSignedIn 401       ├── Forbidden 403       ├── TooMany 429
+    ├── Conflict 409          │   └── Denied 403      └── Unavailable 503
+    └── UnsupportedMedia 415  └── QuotaSpent 403
 
 Any other exception is a bug (500) and is never caught to be hidden.
 """
@@ -37,6 +37,15 @@ class NotSignedIn(Refusal):
 class Forbidden(Refusal):
     status = 403
     code = "forbidden"
+
+
+class Denied(Forbidden):
+    """The table of permissions says no; the sentence names the permission."""
+
+    code = "permission_denied"
+
+    def __init__(self, permission: str, why: str) -> None:
+        super().__init__(f"This needs the permission {permission}: {why}")
 
 
 class QuotaSpent(Refusal):

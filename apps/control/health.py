@@ -6,6 +6,7 @@ from litestar import Response, get
 from litestar.di import NamedDependency
 from msgspec import Struct
 
+from control.accounts.permissions import ANYBODY
 from control.accounts.tokens import same
 from control.db import Asker
 from control.errors import Forbidden
@@ -27,13 +28,14 @@ class Ready(Struct, frozen=True):
     checks: Mapping[str, Finding]
 
 
-@get("/healthz", summary="The process answers", tags=["health"])
+@get("/healthz", permission=ANYBODY, summary="The process answers", tags=["health"])
 async def healthz() -> Alive:
     return Alive("ok")
 
 
 @get(
     "/readyz",
+    permission=ANYBODY,
     summary="It can do its work; without bus or store it goes on more slowly, without database not",
     tags=["health"],
 )
@@ -51,7 +53,7 @@ async def readyz(plane: NamedDependency[Plane]) -> Response[Ready]:
     return Response(Ready(ready, found), status_code=200 if ready else 503)
 
 
-@get("/metrics", include_in_schema=False)
+@get("/metrics", permission=ANYBODY, include_in_schema=False)
 async def metrics_text(request: Asked, plane: NamedDependency[Plane]) -> Response[bytes]:
     """From this machine, if no proxy stands between; else with the token."""
     token = plane.settings.metrics_token

@@ -1,6 +1,6 @@
 """The OpenAPI document: what Litestar finds out by itself, and how each operation may refuse."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
@@ -16,11 +16,12 @@ from litestar.openapi.spec import (
     SecurityScheme,
 )  # fmt: skip
 
+from control.accounts.permissions import ANYBODY
+from control.auth import Declared
 from wire.version import VERSION
 
-PUBLIC = ("/healthz", "/readyz", "/api/v1/auth/register", "/api/v1/auth/login")
-"""Nobody has to be signed in."""
 THROTTLED = ("/api/v1/auth/register", "/api/v1/auth/login", "/api/v1/torrents/inspect", "/api/v1/jobs")
+CREDENTIALS = ("bearer", "session")
 PROBLEM = "application/problem+json"
 TEXT = Schema(type=OpenAPIType.STRING)
 SAID_ALWAYS = ("type", "title", "detail", "code", "request_id")
@@ -56,33 +57,35 @@ def config() -> OpenAPIConfig:
                 ),
             },
         ),
-        security=[{"bearer": []}, {"session": []}],
     )
 
 
-def complete(document: OpenAPI) -> None:
-    """Says how each operation may refuse."""
+def complete(document: OpenAPI, declared: Mapping[tuple[str, str], Declared]) -> None:
+    """Says which permission each operation needs, and how it may refuse."""
     if document.components.schemas is not None:
         document.components.schemas["Problem"] = _problem()
     for path, item in (document.paths or {}).items():
-        for method in ("get", "post", "delete"):
+        for method in ("get", "post", "put", "patch", "delete"):
             operation: Operation | None = getattr(item, method)
             if operation is None or operation.responses is None:
                 continue
             operation.responses.pop("400", None)  # Litestar's guess; ours are 422, and problems
-            operation.responses |= {status: _refusal(status) for status in _refusals(path, method, operation)}
-            if path in PUBLIC:
-                operation.security = [{}]
+            if isinstance(nothing := operation.responses.get("204"), OpenAPIResponse):
+                nothing.content = None  # Litestar's guess of a Response[None]
+            said = declared[path, method]
+            operation.responses |= {status: _refusal(status) for status in _refusals(path, method, operation, said)}
+            operation.security = [{}] if said.needed == ANYBODY else [{each: [said.needed]} for each in CREDENTIALS]
 
 
-def _refusals(path: str, method: str, operation: Operation) -> Iterator[str]:
+def _refusals(path: str, method: str, operation: Operation, said: Declared) -> Iterator[str]:
     if path == "/healthz":
         return
-    if path not in PUBLIC:
+    if said.needed != ANYBODY:
         yield from ("401", "403")
+    yield from (str(status) for status in said.refuses)
     if "{" in path:
         yield "404"
-    if ("{" in path and method != "get") or path in ("/api/v1/auth/register", "/api/v1/auth/keys"):
+    if "{" in path and method != "get":
         yield "409"
     if operation.request_body is not None:
         yield from ("400", "413", "415")

@@ -24,6 +24,7 @@ from prometheus_client import Counter, Gauge
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
 from bus.connect import Message, Subscription
+from control.accounts.permissions import Permission
 from control.auth import Principal
 from control.errors import NotFound, Unavailable
 from control.jobs import service as jobs
@@ -283,6 +284,7 @@ def _alive() -> ServerSentEvent:
 
 @get(
     "/jobs/{job_id:uuid}/events",
+    permission=Permission.JOBS_READ,
     summary="Live: a snapshot, then `state` and `progress` events, until the job has ended",
     tags=["jobs"],
     media_type="text/event-stream",

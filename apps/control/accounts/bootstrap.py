@@ -5,9 +5,10 @@ import datetime as dt
 from msgspec import Struct
 from sqlalchemy import select
 
-from control.accounts import passwords, tokens
+from control.accounts import organisations, passwords, tokens
 from control.accounts import service as accounts
 from control.accounts.model import ApiKey, Member, Person
+from control.accounts.permissions import FULL, PlatformRole
 from control.audit import service as audit
 from control.audit.service import Actor
 from control.db import Database, Tx
@@ -42,8 +43,8 @@ async def bootstrap(db: Database, asked: Bootstrap, now: dt.datetime) -> Bootstr
             person, org = await _create(tx, email, asked.admin_password, now)
         else:
             person = PersonId(admin.id)
-            admin.platform_role = "admin"
-            org = OrgId((await tx.scalars(select(Member.org_id).where(Member.person_id == person))).one())
+            admin.platform_role = PlatformRole.SUPERADMIN
+            org = await _first_place(tx, person, now)
         if asked.operator_key is not None:
             await _keep_key(tx, asked.operator_key, person, org, now)
     return Bootstrapped(admin_created=created)
@@ -52,13 +53,26 @@ async def bootstrap(db: Database, asked: Bootstrap, now: dt.datetime) -> Bootstr
 async def _create(tx: Tx, email: str, password: str, now: dt.datetime) -> tuple[PersonId, OrgId]:
     passwords.check(password)
     person, org = PersonId(new_id()), OrgId(new_id())
-    await accounts.create(tx, person, org, email, await passwords.hashed(password), ORGANISATION, now, "admin")
+    await accounts.create(
+        tx, person, org, email, await passwords.hashed(password), ORGANISATION, now, PlatformRole.SUPERADMIN
+    )
     await audit.record(tx, Actor(name="bootstrap", org=org), "person.registered", f"person:{person}", now)
     return person, org
 
 
+async def _first_place(tx: Tx, person: PersonId, now: dt.datetime) -> OrgId:
+    """Who has deleted theirs gets another: without it the operator's key would open nothing."""
+    mine = select(Member.org_id).where(Member.person_id == person).order_by(Member.joined_at).limit(1)
+    if (org := await tx.scalar(mine)) is not None:
+        return OrgId(org)
+    actor = Actor(name="bootstrap")
+    return await organisations.create(tx, person, ORGANISATION, actor, now)
+
+
 async def _keep_key(tx: Tx, secret: str, person: PersonId, org: OrgId, now: dt.datetime) -> None:
-    if await tx.scalar(select(ApiKey.id).where(ApiKey.token_hash == tokens.digest(secret))) is not None:
+    known = await tx.scalar(select(ApiKey).where(ApiKey.token_hash == tokens.digest(secret)))
+    if known is not None:
+        known.org_id, known.person_id, known.revoked_at = org, person, None
         return
     key = ApiKey(
         id=new_id(),
@@ -67,7 +81,9 @@ async def _keep_key(tx: Tx, secret: str, person: PersonId, org: OrgId, now: dt.d
         name=KEY_NAME,
         prefix=tokens.key_prefix(secret),
         token_hash=tokens.digest(secret),
+        scopes=[FULL],
         created_at=now,
+        expires_at=None,
         last_used_at=None,
         revoked_at=None,
     )

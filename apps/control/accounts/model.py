@@ -1,11 +1,12 @@
-"""Tables of people: organisations, people, members, sessions, keys, and answers kept for repeated creates."""
+"""Tables of people: organisations, people, members, invitations, sessions, keys, and answers to repeated creates."""
 
 import datetime as dt
 import uuid
 
 from sqlalchemy.orm import Mapped, mapped_column
 
-from control.db import Base
+from control.accounts.permissions import OrgRole, PlatformRole
+from control.db import Base, States
 
 
 class Organisation(Base):
@@ -14,6 +15,8 @@ class Organisation(Base):
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
     name: Mapped[str]
     created_at: Mapped[dt.datetime]
+    deleted_at: Mapped[dt.datetime | None]
+    """Nobody is in it from then on; loop `close` ends what it had, and last of all the row."""
 
 
 class Person(Base):
@@ -22,7 +25,7 @@ class Person(Base):
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
     email: Mapped[str]
     password_hash: Mapped[str]
-    platform_role: Mapped[str] = mapped_column(default="user")
+    platform_role: Mapped[PlatformRole] = mapped_column(States(PlatformRole), default=PlatformRole.USER)
     created_at: Mapped[dt.datetime]
 
 
@@ -31,8 +34,33 @@ class Member(Base):
 
     org_id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
     person_id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
-    role: Mapped[str] = mapped_column(default="owner")
+    role: Mapped[OrgRole] = mapped_column(States(OrgRole))
     joined_at: Mapped[dt.datetime]
+
+
+class Fellow(Base):
+    """A view: what members of an organisation see of one another's rows in `people`."""
+
+    __tablename__ = "fellows"
+
+    org_id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    person_id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    email: Mapped[str]
+
+
+class Invitation(Base):
+    __tablename__ = "invitations"
+
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    org_id: Mapped[uuid.UUID]
+    email: Mapped[str]
+    role: Mapped[OrgRole] = mapped_column(States(OrgRole))
+    token_hash: Mapped[bytes]
+    invited_by: Mapped[uuid.UUID]
+    created_at: Mapped[dt.datetime]
+    expires_at: Mapped[dt.datetime]
+    ended_at: Mapped[dt.datetime | None]
+    """Accepted or revoked."""
 
 
 class Session(Base):
@@ -40,6 +68,8 @@ class Session(Base):
 
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
     person_id: Mapped[uuid.UUID]
+    org_id: Mapped[uuid.UUID | None]
+    """The organisation that it acts for; null once that is gone."""
     token_hash: Mapped[bytes]
     user_agent: Mapped[str | None]
     created_at: Mapped[dt.datetime]
@@ -55,7 +85,10 @@ class ApiKey(Base):
     name: Mapped[str]
     prefix: Mapped[str]
     token_hash: Mapped[bytes]
+    scopes: Mapped[list[str]]
+    """Permissions and presets; it may no more than these, and no more than its person."""
     created_at: Mapped[dt.datetime]
+    expires_at: Mapped[dt.datetime | None]
     last_used_at: Mapped[dt.datetime | None]
     revoked_at: Mapped[dt.datetime | None]
 

@@ -3,7 +3,9 @@
 import datetime as dt
 from uuid import UUID
 
-from msgspec import Struct
+from msgspec import Struct, field
+
+from control.accounts.permissions import FULL, OrgRole, Permission, PlatformRole
 
 
 class Register(Struct, frozen=True, forbid_unknown_fields=True):
@@ -20,18 +22,32 @@ class LogIn(Struct, frozen=True, forbid_unknown_fields=True):
 
 class CreateKey(Struct, frozen=True, forbid_unknown_fields=True):
     name: str
+    scopes: list[str] = field(default_factory=lambda: [FULL])
+    """Permissions, or `read-only` or `full`: whatever the person who makes it may, in this organisation."""
+    days: int | None = None
+    """How long it is good; null: until it is revoked."""
+
+
+class AskToken(Struct, frozen=True, forbid_unknown_fields=True):
+    scopes: list[str] | None = None
+    """Of the key's; null: all of them."""
 
 
 class OrganisationView(Struct, frozen=True):
     id: UUID
     name: str
+    role: OrgRole
+    """Of who asks."""
 
 
 class Me(Struct, frozen=True):
     id: UUID
     email: str
-    platform_role: str
-    organisation: OrganisationView
+    platform_role: PlatformRole
+    organisation: OrganisationView | None
+    """Which one is acted for; null: none, choose one."""
+    permissions: list[Permission]
+    """What this session, key or token may do now."""
     csrf_token: str | None
     """Send it back as X-CSRF-Token with every change; null where no cookie is involved."""
 
@@ -40,15 +56,22 @@ class KeyView(Struct, frozen=True):
     id: UUID
     name: str
     prefix: str
+    scopes: list[str]
+    person: UUID
+    """Who made it; it ends with their membership."""
     created_at: dt.datetime
+    expires_at: dt.datetime | None
     last_used_at: dt.datetime | None
+    """To the minute."""
 
 
 class KeyCreated(Struct, frozen=True):
     id: UUID
     name: str
     prefix: str
+    scopes: list[str]
     created_at: dt.datetime
+    expires_at: dt.datetime | None
     secret: str
     """The whole key. It is shown this once."""
 
@@ -60,4 +83,5 @@ class Keys(Struct, frozen=True):
 class TokenView(Struct, frozen=True):
     token: str
     token_type: str
+    scopes: list[str]
     expires_at: dt.datetime

@@ -50,6 +50,10 @@ REGISTER = Rule("register", 100, 10 * MINUTE_S)
 """One address: each costs a password hash and three rows."""
 INSPECT = Rule("inspect", 120, MINUTE_S)
 """One principal: reading a `.torrent` costs up to a second of CPU."""
+INVITE = Rule("invite", 60, 60 * MINUTE_S)
+"""One organisation: each becomes a mail to somebody who did not ask for it."""
+LOOK = Rule("look-at-invitation", 60, MINUTE_S)
+"""One address; what it would guess at has 256 bits."""
 ADD_JOB = Rule("add-job", 300, MINUTE_S)
 """One organisation: a script that adds its whole list is slowed down, not stopped."""
 

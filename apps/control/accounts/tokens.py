@@ -9,6 +9,7 @@ import hashlib
 import hmac
 import re
 import secrets
+from collections.abc import Sequence
 from uuid import UUID
 
 import jwt
@@ -36,6 +37,7 @@ class Claims(Struct, frozen=True):
     org: OrgId
     key: KeyId
     """Revoking it ends its JWTs too."""
+    scopes: tuple[str, ...]
 
 
 def new_session_token() -> str:
@@ -77,18 +79,26 @@ def mint(secret: bytes, claims: Claims, now: dt.datetime) -> tuple[str, dt.datet
         "sub": str(claims.person),
         "org": str(claims.org),
         "key": str(claims.key),
+        "scope": " ".join(claims.scopes),
         "iat": int(now.timestamp()),
         "exp": int(until.timestamp()),
     }
-    return jwt.encode(body, _derived(secret, b"jwt"), algorithm="HS256"), until
+    return jwt.encode(body, _derived(secret, b"jwt"), algorithm="HS256", headers={"kid": kid(secret)}), until
 
 
-def read(secret: bytes, token: str, now: dt.datetime) -> Claims | None:
+def kid(secret: bytes) -> str:
+    """Which secret signed it; says nothing of the secret."""
+    return hashlib.sha256(_derived(secret, b"kid")).hexdigest()[:16]
+
+
+def read(ours: Sequence[bytes], token: str, now: dt.datetime) -> Claims | None:
     """None for whatever is not ours, not whole or not fresh."""
     try:
+        named = jwt.get_unverified_header(token).get("kid")
+        signed_by = next(secret for secret in ours if kid(secret) == named)
         body = jwt.decode(
             token,
-            _derived(secret, b"jwt"),
+            _derived(signed_by, b"jwt"),
             algorithms=["HS256"],
             issuer=JWT_ISSUER,
             audience=JWT_AUDIENCE,
@@ -96,8 +106,13 @@ def read(secret: bytes, token: str, now: dt.datetime) -> Claims | None:
         )
         if not int(body["exp"]) > now.timestamp():
             return None
-        return Claims(person=PersonId(UUID(body["sub"])), org=OrgId(UUID(body["org"])), key=KeyId(UUID(body["key"])))
-    except (jwt.InvalidTokenError, KeyError, ValueError, TypeError, AttributeError):
+        return Claims(
+            person=PersonId(UUID(body["sub"])),
+            org=OrgId(UUID(body["org"])),
+            key=KeyId(UUID(body["key"])),
+            scopes=tuple(body["scope"].split()),
+        )
+    except (jwt.InvalidTokenError, StopIteration, KeyError, ValueError, TypeError, AttributeError):
         return None
 
 

@@ -4,12 +4,12 @@ from typing import Annotated
 from uuid import UUID
 
 from litestar import get, post
-from litestar.di import NamedDependency, Provide
+from litestar.di import NamedDependency
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromQuery, JSONBody, QueryParameter
 
-from control import auth
 from control import cursor as cursors
+from control.accounts.permissions import Permission
 from control.admin import service as admin
 from control.admin.schemas import AgentName, DeadLetterPage, DeadLetterView, Replay, Replayed, Skipped
 from control.admin.service import Chosen, DeadLetter
@@ -20,7 +20,6 @@ from control.plane import Plane
 from wire.clock import utcnow
 from wire.failures import reason
 
-OPERATOR = {"operator": Provide(auth.operator, sync_to_thread=False)}
 TAG = ["admin"]
 PAGE = 50
 PAGE_MAX = 200
@@ -30,10 +29,15 @@ Limit = Annotated[int, QueryParameter(ge=1, le=PAGE_MAX, description="At most so
 Code = Annotated[str | None, QueryParameter(max_length=CODE_CHARS_MAX, description="Only of this failure.")]
 
 
-@get("/admin/dead-letters", dependencies=OPERATOR, tags=TAG, summary="Transfers that were given up, newest first")
+@get(
+    "/admin/dead-letters",
+    permission=Permission.DEAD_LETTERS_READ,
+    tags=TAG,
+    summary="Transfers that were given up, newest first",
+)
 async def list_dead_letters(
     plane: NamedDependency[Plane],
-    operator: NamedDependency[Principal],
+    who: NamedDependency[Principal],
     code: Code = None,
     org: FromQuery[UUID | None] = None,
     cursor: FromQuery[str | None] = None,
@@ -52,19 +56,19 @@ async def list_dead_letters(
 @post(
     "/admin/dead-letters/replay",
     status_code=200,
-    dependencies=OPERATOR,
+    permission=Permission.DEAD_LETTERS_WRITE,
     tags=TAG,
     summary="Give dead letters another five tries, by id or by filter",
 )
 async def replay_dead_letters(
-    request: Asked, plane: NamedDependency[Plane], operator: NamedDependency[Principal], data: JSONBody[Replay]
+    request: Asked, plane: NamedDependency[Plane], who: NamedDependency[Principal], data: JSONBody[Replay]
 ) -> Replayed:
     if data.ids is None and data.code is None and data.org is None and not data.everything:
         raise BadInput("Name ids, a code, an organisation, or say `everything`.", code="nothing_named")
     if data.ids is not None and (data.code is not None or data.org is not None or data.everything):
         raise BadInput("Name ids or a filter, not both.", code="ids_and_filter")
     chosen = Chosen(ids=data.ids, code=data.code, org=data.org)
-    outcome = await admin.replay(plane, chosen, actor_of(request, operator), utcnow())
+    outcome = await admin.replay(plane, chosen, actor_of(request, who), utcnow())
     return Replayed(outcome.replayed, [Skipped(each, code) for each, code in outcome.skipped], outcome.left)
 
 

@@ -4,7 +4,7 @@ import datetime as dt
 from typing import Any
 from uuid import UUID
 
-from msgspec import Struct
+from msgspec import Struct, structs
 from sqlalchemy import insert
 
 from control.audit.model import Entry
@@ -18,6 +18,9 @@ class Actor(Struct, frozen=True, kw_only=True):
     org: UUID | None = None
     request_id: str | None = None
     ip: str | None = None
+
+    def within(self, org: UUID) -> "Actor":
+        return structs.replace(self, org=org)
 
 
 async def record(tx: Tx, actor: Actor, action: str, target: str, now: dt.datetime, **detail: Any) -> None:

@@ -8,6 +8,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 from msgspec import Struct
 
+from control.accounts.permissions import Permission
 from control.auth import Principal, actor_of
 from control.delivery import service as delivery
 from control.http import Asked
@@ -28,6 +29,7 @@ class LinkView(Struct, frozen=True):
 
 @post(
     "/jobs/{job_id:uuid}/files/{index:int}/link",
+    permission=Permission.FILES_FETCH,
     status_code=201,
     summary="A signed link to one stored file, good for a minute to a day",
     tags=["delivery"],

@@ -3,11 +3,11 @@
 from uuid import UUID
 
 from litestar import get, patch, post, put
-from litestar.di import NamedDependency, Provide
+from litestar.di import NamedDependency
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath, JSONBody
 
-from control import auth
+from control.accounts.permissions import Permission
 from control.auth import Principal, actor_of
 from control.fleet import duties, pools, service
 from control.fleet.schemas import (
@@ -30,12 +30,16 @@ from wire.clock import utcnow
 from wire.states import Duty
 
 REASON_CHARS_MAX = 500
-OPERATOR = {"operator": Provide(auth.operator, sync_to_thread=False)}
 
 
-@post("/fleet/tokens", dependencies=OPERATOR, tags=["fleet"], summary="Make a one-time token for a new agent")
+@post(
+    "/fleet/tokens",
+    permission=Permission.FLEET_WRITE,
+    tags=["fleet"],
+    summary="Make a one-time token for a new agent",
+)
 async def make_token(
-    request: Asked, plane: NamedDependency[Plane], operator: NamedDependency[Principal], data: JSONBody[MakeToken]
+    request: Asked, plane: NamedDependency[Plane], who: NamedDependency[Principal], data: JSONBody[MakeToken]
 ) -> TokenView:
     async with plane.working() as tx:
         made = await service.make_token(
@@ -44,137 +48,143 @@ async def make_token(
             name=data.name,
             pool=data.pool,
             ttl_s=data.ttl_s,
-            actor=actor_of(request, operator),
+            actor=actor_of(request, who),
             now=utcnow(),
         )
     await plane.nudge("ensure")  # the pool's consumer should be there before its first agent
     return TokenView(made.token, made.expires_at)
 
 
-@get("/fleet/agents", dependencies=OPERATOR, tags=["fleet"], summary="All agents")
-async def list_agents(plane: NamedDependency[Plane], operator: NamedDependency[Principal]) -> Agents:
+@get("/fleet/agents", permission=Permission.FLEET_READ, tags=["fleet"], summary="All agents")
+async def list_agents(plane: NamedDependency[Plane], who: NamedDependency[Principal]) -> Agents:
     async with plane.working() as tx:
         return Agents([view(row) for row in await service.listed(tx)])
 
 
-@get("/fleet/agents/{agent:uuid}", dependencies=OPERATOR, tags=["fleet"], summary="One agent, and what it holds")
+@get(
+    "/fleet/agents/{agent:uuid}",
+    permission=Permission.FLEET_READ,
+    tags=["fleet"],
+    summary="One agent, and what it holds",
+)
 async def show_agent(
-    plane: NamedDependency[Plane], operator: NamedDependency[Principal], agent: FromPath[UUID]
+    plane: NamedDependency[Plane], who: NamedDependency[Principal], agent: FromPath[UUID]
 ) -> AgentDetail:
     async with plane.working() as tx:
         row = await service.one(tx, agent)
         return AgentDetail(view(row), [held_view(transfer) for transfer in await service.held(tx, agent)])
 
 
-@patch("/fleet/agents/{agent:uuid}", dependencies=OPERATOR, tags=["fleet"], summary="Rename an agent")
+@patch("/fleet/agents/{agent:uuid}", permission=Permission.FLEET_WRITE, tags=["fleet"], summary="Rename an agent")
 async def rename_agent(
     request: Asked,
     plane: NamedDependency[Plane],
-    operator: NamedDependency[Principal],
+    who: NamedDependency[Principal],
     agent: FromPath[UUID],
     data: JSONBody[Rename],
 ) -> AgentView:
-    await duties.rename(plane, agent, data.name, actor_of(request, operator), utcnow())
+    await duties.rename(plane, agent, data.name, actor_of(request, who), utcnow())
     return await _now(plane, agent)
 
 
 @post(
     "/fleet/agents/{agent:uuid}/cordon",
     status_code=200,
-    dependencies=OPERATOR,
+    permission=Permission.FLEET_WRITE,
     tags=["fleet"],
     summary="Give an agent nothing new; what it has goes on",
 )
 async def cordon_agent(
     request: Asked,
     plane: NamedDependency[Plane],
-    operator: NamedDependency[Principal],
+    who: NamedDependency[Principal],
     agent: FromPath[UUID],
     data: JSONBody[Why | None] = None,
 ) -> AgentView:
     reason = _short(data.reason) if data else None
-    await duties.assign(plane, agent, Duty.CORDON, reason, actor_of(request, operator), utcnow())
+    await duties.assign(plane, agent, Duty.CORDON, reason, actor_of(request, who), utcnow())
     return await _now(plane, agent)
 
 
 @post(
     "/fleet/agents/{agent:uuid}/uncordon",
     status_code=200,
-    dependencies=OPERATOR,
+    permission=Permission.FLEET_WRITE,
     tags=["fleet"],
     summary="Give an agent work again, whether it was cordoned or drained",
 )
 async def uncordon_agent(
     request: Asked,
     plane: NamedDependency[Plane],
-    operator: NamedDependency[Principal],
+    who: NamedDependency[Principal],
     agent: FromPath[UUID],
     data: JSONBody[Why | None] = None,
 ) -> AgentView:
     reason = _short(data.reason) if data else None
-    await duties.assign(plane, agent, Duty.WORK, reason, actor_of(request, operator), utcnow())
+    await duties.assign(plane, agent, Duty.WORK, reason, actor_of(request, who), utcnow())
     return await _now(plane, agent)
 
 
 @post(
     "/fleet/agents/{agent:uuid}/drain",
     status_code=200,
-    dependencies=OPERATOR,
+    permission=Permission.FLEET_WRITE,
     tags=["fleet"],
     summary="Empty an agent: `draining` until it holds nothing, then `drained`",
 )
 async def drain_agent(
     request: Asked,
     plane: NamedDependency[Plane],
-    operator: NamedDependency[Principal],
+    who: NamedDependency[Principal],
     agent: FromPath[UUID],
     data: JSONBody[Drain | None] = None,
 ) -> AgentView:
     asked = data or Drain()
     duty = Duty.HAND_OVER if asked.hand_over else Duty.DRAIN
-    await duties.assign(plane, agent, duty, _short(asked.reason), actor_of(request, operator), utcnow())
+    await duties.assign(plane, agent, duty, _short(asked.reason), actor_of(request, who), utcnow())
     return await _now(plane, agent)
 
 
 @post(
     "/fleet/agents/{agent:uuid}/retire",
+    permission=Permission.FLEET_WRITE,
     status_code=200,
-    dependencies=OPERATOR,
     tags=["fleet"],
     summary="Retire an agent, for good and at once",
 )
 async def retire_agent(
     request: Asked,
     plane: NamedDependency[Plane],
-    operator: NamedDependency[Principal],
+    who: NamedDependency[Principal],
     agent: FromPath[UUID],
     data: JSONBody[Why | None] = None,
 ) -> AgentView:
+    """A reason may be given; it stands in the log of audit."""
     reason = _short(data.reason) if data else None
-    return view(await service.retire(plane, agent, reason, actor_of(request, operator), utcnow()))
+    return view(await service.retire(plane, agent, reason, actor_of(request, who), utcnow()))
 
 
-@get("/fleet/pools", dependencies=OPERATOR, tags=["fleet"], summary="All pools")
-async def list_pools(plane: NamedDependency[Plane], operator: NamedDependency[Principal]) -> Pools:
+@get("/fleet/pools", permission=Permission.FLEET_READ, tags=["fleet"], summary="All pools")
+async def list_pools(plane: NamedDependency[Plane], who: NamedDependency[Principal]) -> Pools:
     async with plane.working() as tx:
         return Pools(await pools.listed(tx, plane.settings.pool))
 
 
 @put(
     "/fleet/pools/{pool:str}",
-    dependencies=OPERATOR,
+    permission=Permission.FLEET_WRITE,
     tags=["fleet"],
     summary="Make a pool, or describe it anew",
 )
 async def describe_pool(
     request: Asked,
     plane: NamedDependency[Plane],
-    operator: NamedDependency[Principal],
+    who: NamedDependency[Principal],
     pool: FromPath[str],
     data: JSONBody[DescribePool],
 ) -> Pools:
     async with plane.working() as tx:
-        await pools.describe(tx, pool, data.description, actor_of(request, operator), utcnow())
+        await pools.describe(tx, pool, data.description, actor_of(request, who), utcnow())
         return Pools(await pools.listed(tx, plane.settings.pool))
 
 

@@ -2,7 +2,7 @@
 
 from sqlalchemy import case, func, select
 
-from control.accounts.model import Organisation
+from control.accounts import organisations
 from control.db import Tx
 from control.errors import QuotaSpent
 from control.jobs.limits import limits
@@ -18,7 +18,7 @@ GAVE_UP = (TransferState.FAILED, TransferState.STOPPED)
 
 async def lock(tx: Tx, org: OrgId) -> None:
     """One at a time counts and adds: a limit that two read at once is no limit."""
-    await tx.execute(select(Organisation.id).where(Organisation.id == org).with_for_update(key_share=True))
+    await organisations.lock(tx, org)
 
 
 async def bytes_held(tx: Tx, org: OrgId, but: TransferId | None = None) -> int:

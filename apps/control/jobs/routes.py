@@ -12,6 +12,7 @@ from litestar.params import FromPath, FromQuery, QueryParameter
 from control import cursor as cursors
 from control import http
 from control.accounts import answers, throttle
+from control.accounts.permissions import Permission
 from control.accounts.throttle import Throttle
 from control.auth import Principal, actor_of
 from control.http import Asked, request_id, tell_rate
@@ -39,6 +40,7 @@ FilesLimit = Annotated[int, QueryParameter(ge=1, le=FILES_PAGE_MAX, description=
 
 @post(
     "/jobs",
+    permission=Permission.JOBS_WRITE,
     status_code=201,
     summary="Ask for a torrent, by magnet or .torrent; 200 gives the job that asks for it already",
     tags=TAG,
@@ -75,7 +77,7 @@ def _location(job: JobView) -> dict[str, str]:
     return {"Location": f"/api/v1/jobs/{job.id}"}
 
 
-@get("/jobs", summary="The organisation's jobs, newest first", tags=TAG)
+@get("/jobs", permission=Permission.JOBS_READ, summary="The organisation's jobs, newest first", tags=TAG)
 async def list_jobs(
     plane: NamedDependency[Plane],
     who: NamedDependency[Principal],
@@ -92,7 +94,7 @@ async def list_jobs(
     return JobPage([view(whole) for whole in page], more, counts)
 
 
-@get("/jobs/{job_id:uuid}", summary="One job", tags=TAG)
+@get("/jobs/{job_id:uuid}", permission=Permission.JOBS_READ, summary="One job", tags=TAG)
 async def get_job(job_id: FromPath[UUID], plane: NamedDependency[Plane], who: NamedDependency[Principal]) -> JobView:
     async with plane.asking(who.asker) as tx:
         return view(await jobs.get(tx, who.org, job_id))
@@ -100,6 +102,7 @@ async def get_job(job_id: FromPath[UUID], plane: NamedDependency[Plane], who: Na
 
 @get(
     "/jobs/{job_id:uuid}/progress",
+    permission=Permission.JOBS_READ,
     summary="Progress in full: rates, piece map, files that are begun, trackers' last words",
     tags=TAG,
 )
@@ -118,7 +121,12 @@ async def live(job_id: FromPath[UUID], plane: NamedDependency[Plane], who: Named
     return live_view(whole, still_picture(whole, begun), live=False)
 
 
-@get("/jobs/{job_id:uuid}/timeline", summary="What happened to a job, oldest first", tags=TAG)
+@get(
+    "/jobs/{job_id:uuid}/timeline",
+    permission=Permission.JOBS_READ,
+    summary="What happened to a job, oldest first",
+    tags=TAG,
+)
 async def timeline(
     job_id: FromPath[UUID],
     plane: NamedDependency[Plane],
@@ -133,7 +141,12 @@ async def timeline(
     return Timeline(page, cursors.after_index(page[-1].version) if len(found) > limit else None)
 
 
-@get("/jobs/{job_id:uuid}/files", summary="A job's files, and which are stored", tags=TAG)
+@get(
+    "/jobs/{job_id:uuid}/files",
+    permission=Permission.JOBS_READ,
+    summary="A job's files, and which are stored",
+    tags=TAG,
+)
 async def list_files(
     job_id: FromPath[UUID],
     plane: NamedDependency[Plane],
@@ -148,7 +161,13 @@ async def list_files(
     return FilePage(page, cursors.after_index(page[-1].index) if len(found) > limit else None)
 
 
-@post("/jobs/{job_id:uuid}/cancel", status_code=200, summary="Stop a job; what is stored stays until removal", tags=TAG)
+@post(
+    "/jobs/{job_id:uuid}/cancel",
+    permission=Permission.JOBS_WRITE,
+    status_code=200,
+    summary="Stop a job; what is stored stays until removal",
+    tags=TAG,
+)
 async def cancel(
     job_id: FromPath[UUID], request: Asked, plane: NamedDependency[Plane], who: NamedDependency[Principal]
 ) -> JobView:
@@ -160,7 +179,13 @@ async def cancel(
     return answer
 
 
-@delete("/jobs/{job_id:uuid}", status_code=204, summary="Take an ended job off the list, and its files away", tags=TAG)
+@delete(
+    "/jobs/{job_id:uuid}",
+    permission=Permission.JOBS_WRITE,
+    status_code=204,
+    summary="Take an ended job off the list, and its files away",
+    tags=TAG,
+)
 async def remove(
     job_id: FromPath[UUID], request: Asked, plane: NamedDependency[Plane], who: NamedDependency[Principal]
 ) -> None:

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import ColumnElement, delete, select
 from sqlalchemy.orm import DeclarativeBase
 
-from control.accounts.model import Answer, Session
+from control.accounts.model import Answer, Invitation, Session
 from control.fleet.model import Certificate, EnrolToken
 from control.loops import driver
 from control.plane import Plane
@@ -15,6 +15,8 @@ ANSWERS_S = DAY_S
 """How long an Idempotency-Key is remembered."""
 TOKENS_S = 7 * DAY_S
 """A used or expired token (or certificate) still says so for a while, instead of being unknown."""
+INVITATIONS_S = 30 * DAY_S
+"""An expired one may be sent again for a while."""
 AT_ONCE = 1_000
 
 
@@ -23,6 +25,7 @@ async def step(plane: Plane, now: datetime) -> bool:
         (Answer, Answer.created_at < now - timedelta(seconds=ANSWERS_S)),
         (Session, Session.expires_at < now),
         (Certificate, Certificate.expires_at < now - timedelta(seconds=TOKENS_S)),
+        (Invitation, Invitation.expires_at < now - timedelta(seconds=INVITATIONS_S)),
         (EnrolToken, EnrolToken.expires_at < now - timedelta(seconds=TOKENS_S)),
     ]
     removed = 0

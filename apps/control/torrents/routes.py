@@ -5,6 +5,7 @@ from litestar.di import NamedDependency
 
 from control import http
 from control.accounts import throttle
+from control.accounts.permissions import Permission
 from control.accounts.throttle import Throttle
 from control.auth import Principal
 from control.http import Asked, tell_rate
@@ -15,6 +16,7 @@ from wire.clock import utcnow
 
 @post(
     "/torrents/inspect",
+    permission=Permission.JOBS_WRITE,
     status_code=200,
     summary="What a magnet or a .torrent says of itself; nobody else's knowledge is used",
     tags=["torrents"],

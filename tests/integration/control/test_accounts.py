@@ -98,7 +98,7 @@ async def test_a_key_is_shown_once_works_and_stops_at_once_when_revoked(api: Api
 
         program.headers["Authorization"] = f"Bearer {minted['token']}"
         assert (await program.get("/api/v1/auth/me")).status_code == 200
-        assert (await program.post("/api/v1/auth/token")).json()["code"] == "needs_api_key"
+        assert (await program.post("/api/v1/auth/token")).json()["code"] == "permission_denied"
 
         assert (await http.delete(f"/api/v1/auth/keys/{made['id']}")).status_code == 204
         assert (await program.get("/api/v1/auth/me")).status_code == 401, "its token ends with it"

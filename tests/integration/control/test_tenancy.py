@@ -7,18 +7,21 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
+from control.accounts import tokens
 from control.accounts.bootstrap import Bootstrap, bootstrap
+from control.accounts.permissions import OrgRole
 from control.accounts.tokens import new_key
 from control.db import Asker
 from control.plane import Plane
 from tests.support.control import PASSWORD, Api, torrent_file
+from tests.support.people import People
 from wire.clock import utcnow
 from wire.ids import OrgId, new_id
 
-TABLES = """SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace
+TABLES = """SELECT relname FROM pg_class WHERE relkind IN ('r', 'v', 'm') AND relnamespace = 'public'::regnamespace
             AND relname <> 'alembic_version' ORDER BY 1"""
-NAMED = """SELECT table_name || '.' || column_name FROM information_schema.columns
-           WHERE table_schema = 'public' AND column_name IN ('org_id', 'scope_id') ORDER BY 1"""
+NAMED = """SELECT relname || '.' || attname FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid
+           WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace AND attname IN ('org_id', 'scope_id')"""
 UNREADABLE = {"outbox"}
 
 
@@ -83,6 +86,53 @@ async def test_without_an_organisation_the_apis_role_sees_no_row_of_any_table(ap
                     await tx.rollback()
                     continue
                 assert (await tx.execute(text(f"SELECT count(*) FROM {table}"))).scalar() == 0, table
+
+
+async def test_with_an_organisation_of_its_own_the_apis_role_sees_no_foreign_row_of_any_table(
+    api: Api, plane: Plane, people: People
+) -> None:
+    """Whatever is visible names the asker's organisation or person; the whole database is full of others'."""
+    home, mine = await people.owner(), await people.owner()
+    for each in (home, mine):
+        headers = await people.session(each)
+        await people.key(each, "full")
+        await people.http.post(
+            "/jobs", json={"magnet": f"magnet:?xt=urn:btih:{secrets.token_hex(20)}"}, headers=headers
+        )
+        await people.http.post("/organisation/invitations", json={"email": "a@example.org"}, headers=headers)
+    own = "strpos(t::text, :org) > 0 OR strpos(t::text, :person) > 0"
+    named = {"org": str(mine.org), "person": str(mine.person)}
+    asker = Asker(org=mine.org, person=mine.person, email=mine.email)
+    seen = set()
+    for table in (await api.databases.sql(TABLES)).split():
+        if table in UNREADABLE:
+            continue
+        async with plane.asking(asker) as tx:
+            count = f"SELECT count(*) FILTER (WHERE {own}), count(*) FILTER (WHERE NOT ({own})) FROM {table} t"
+            ours, foreign = (await tx.execute(text(count), named)).one()
+        assert foreign == 0, table
+        seen |= {table} if ours else set()
+    assert {"organisations", "people", "members", "fellows", "sessions", "api_keys", "invitations", "jobs"} <= seen
+
+
+async def test_of_one_another_members_see_addresses_and_nothing_else(plane: Plane, people: People) -> None:
+    owner = await people.owner()
+    viewer = await people.join(owner.org, OrgRole.VIEWER)
+    async with plane.asking(Asker(org=owner.org, person=viewer.person)) as tx:
+        seen = set((await tx.execute(text("SELECT email FROM fellows"))).scalars())
+        rows = list((await tx.execute(text("SELECT email FROM people"))).scalars())
+    assert (seen, rows) == ({owner.email, viewer.email}, [viewer.email])
+
+
+async def test_a_secret_shows_who_it_belongs_to_and_lets_nothing_be_written(plane: Plane, people: People) -> None:
+    who = await people.owner()
+    _, headers = await people.key(who, "full")
+    secret_hash = tokens.digest(headers["Authorization"].removeprefix("Bearer "))
+    for changed in ("people SET email = email", "members SET role = role", "organisations SET name = name"):
+        async with plane.asking(Asker(secret_hash=secret_hash)) as tx:
+            assert (await tx.execute(text(f"SELECT count(*) FROM {changed.split()[0]}"))).scalar() == 1
+            done = await tx.execute(text(f"UPDATE {changed}"))
+            assert done.rowcount == 0, changed  # type: ignore[attr-defined] # of a cursor's result
 
 
 async def test_the_apis_role_is_nothing_special(api: Api) -> None:
@@ -174,4 +224,4 @@ async def test_bootstrap_makes_the_admin_once_and_keeps_the_operators_key(api: A
     async with api.client() as http:
         http.headers["Authorization"] = f"Bearer {key}"
         me = (await http.get("/api/v1/auth/me")).json()
-    assert (me["email"], me["platform_role"], me["organisation"]["name"]) == (email, "admin", "Operations")
+    assert (me["email"], me["platform_role"], me["organisation"]["name"]) == (email, "superadmin", "Operations")

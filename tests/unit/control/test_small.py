@@ -19,7 +19,7 @@ from wire.ids import KeyId, OrgId, PersonId, SessionId, new_id
 
 NOW = dt.datetime(2026, 11, 21, 12, tzinfo=dt.UTC)
 SECRET = b"s" * 32
-CLAIMS = tokens.Claims(person=PersonId(new_id()), org=OrgId(new_id()), key=KeyId(new_id()))
+CLAIMS = tokens.Claims(person=PersonId(new_id()), org=OrgId(new_id()), key=KeyId(new_id()), scopes=("jobs.read",))
 
 
 @given(st.uuids(), st.integers(0, 2**31 - 1))
@@ -49,18 +49,31 @@ def test_every_organisation_may_do_something() -> None:
 def test_a_token_is_good_for_ten_minutes() -> None:
     minted, until = tokens.mint(SECRET, CLAIMS, NOW)
     assert until == NOW + dt.timedelta(minutes=10)
-    assert tokens.read(SECRET, minted, until - dt.timedelta(seconds=1)) == CLAIMS
-    assert tokens.read(SECRET, minted, until) is None
+    assert tokens.read([SECRET], minted, until - dt.timedelta(seconds=1)) == CLAIMS
+    assert tokens.read([SECRET], minted, until) is None
 
 
 def test_a_token_of_another_secret_or_algorithm_is_none() -> None:
     minted, _ = tokens.mint(SECRET, CLAIMS, NOW)
-    assert tokens.read(b"t" * 32, minted, NOW) is None
+    assert tokens.read([b"t" * 32], minted, NOW) is None
     body = jwt.decode(minted, options={"verify_signature": False})
-    assert tokens.read(SECRET, jwt.encode(body, "", algorithm="none"), NOW) is None
-    assert tokens.read(SECRET, jwt.encode(body, SECRET, algorithm="HS256"), NOW) is None, "not the bare secret"
+    named = {"kid": tokens.kid(SECRET)}
+    assert tokens.read([SECRET], jwt.encode(body, "", algorithm="none", headers=named), NOW) is None
+    bare = jwt.encode(body, SECRET, algorithm="HS256", headers=named)
+    assert tokens.read([SECRET], bare, NOW) is None, "not the bare secret"
     for text in ("", "a.b.c", minted[:-2], minted + "x"):
-        assert tokens.read(SECRET, text, NOW) is None
+        assert tokens.read([SECRET], text, NOW) is None
+
+
+def test_a_token_is_read_with_the_secret_that_signed_it_and_no_other() -> None:
+    """So that secrets can be changed: what the previous one signed is good until it ends."""
+    before, after = b"b" * 32, b"a" * 32
+    old, _ = tokens.mint(before, CLAIMS, NOW)
+    assert tokens.read([after, before], old, NOW) == CLAIMS
+    assert tokens.read([after], old, NOW) is None
+    assert tokens.kid(before) != tokens.kid(after)
+    forged = jwt.encode({}, b"x" * 32, algorithm="HS256", headers={"kid": tokens.kid(after)})
+    assert tokens.read([after, before], forged, NOW) is None
 
 
 def test_a_csrf_token_belongs_to_its_session() -> None:

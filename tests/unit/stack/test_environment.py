@@ -28,7 +28,7 @@ def test_the_control_plane_knows_every_setting_it_is_given(tmp_path: Path, verb:
     assert settings.store_url == "http://127.0.0.1:9003"
     assert settings.nats_keys_file.exists()
     assert settings.ca_cert_file.exists()
-    assert len(settings.secret) == 32
+    assert [len(secret) for secret in settings.secrets] == [32]
 
 
 def test_the_owner_of_the_tables_is_known_only_where_tables_are_made(tmp_path: Path) -> None:

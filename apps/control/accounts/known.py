@@ -1,0 +1,109 @@
+"""Who presents a secret: a person, the organisation they act for, and their roles, each read in one query."""
+
+import datetime as dt
+from uuid import UUID
+
+from msgspec import Struct
+from sqlalchemy import Select, or_, select, update
+
+from control.accounts.model import ApiKey, Member, Organisation, Person, Session
+from control.accounts.permissions import Kind, OrgRole, Permission, PlatformRole, granted
+from control.accounts.tokens import Claims
+from control.db import Asker, Tx, name_asker
+from wire.ids import OrgId, PersonId
+from wire.units import MINUTE_S
+
+SEEN_EVERY_S = MINUTE_S
+"""A key's last use is written at most so often."""
+
+
+class Place(Struct, frozen=True):
+    """An organisation, and what somebody is in it."""
+
+    org: OrgId
+    name: str
+    role: OrgRole
+
+
+class Known(Struct, frozen=True, kw_only=True):
+    """Somebody whose secret was right."""
+
+    person: PersonId
+    email: str
+    platform_role: PlatformRole
+    place: Place | None
+    """None: in no organisation, or no more in the one that the session was for."""
+    kind: Kind
+    by: UUID
+    """The session, or the key (also of a token)."""
+    scopes: tuple[str, ...] | None = None
+    """What a key or token carries; a session carries all that its person may."""
+
+    @property
+    def permissions(self) -> frozenset[Permission]:
+        return granted(self.place.role if self.place else None, self.platform_role, self.kind, self.scopes)
+
+
+async def by_session(tx: Tx, token_hash: bytes, now: dt.datetime) -> Known | None:
+    """`tx` names the secret; row-level security shows what it opens."""
+    found = (
+        select(Session, Person, Member, Organisation)
+        .join(Person, Person.id == Session.person_id)
+        .outerjoin(Member, (Member.person_id == Session.person_id) & (Member.org_id == Session.org_id))
+        .outerjoin(Organisation, Organisation.id == Member.org_id)
+        .where(Session.token_hash == token_hash, Session.expires_at > now)
+    )
+    row = (await tx.execute(found)).first()
+    return of(row[1], row[2], row[3], "session", row[0].id) if row else None
+
+
+async def by_key(tx: Tx, token_hash: bytes, now: dt.datetime) -> Known | None:
+    row = (await tx.execute(_keys(now).where(ApiKey.token_hash == token_hash))).first()
+    if row is None:
+        return None
+    key, person, member, organisation = row
+    stale = now - dt.timedelta(seconds=SEEN_EVERY_S)
+    if key.last_used_at is None or key.last_used_at < stale:
+        await name_asker(tx, Asker(person=PersonId(person.id), org=OrgId(organisation.id)))
+        await tx.execute(update(ApiKey).where(ApiKey.id == key.id).values(last_used_at=now))
+    return of(person, member, organisation, "key", key.id, tuple(key.scopes))
+
+
+async def by_claims(tx: Tx, claims: Claims, now: dt.datetime) -> Known | None:
+    """`tx` names the organisation and the person of the claims; their key must still stand."""
+    mine = (ApiKey.id == claims.key, ApiKey.person_id == claims.person, ApiKey.org_id == claims.org)
+    row = (await tx.execute(_keys(now).where(*mine))).first()
+    return of(row[1], row[2], row[3], "token", row[0].id, claims.scopes) if row else None
+
+
+def _keys(now: dt.datetime) -> Select[ApiKey, Person, Member, Organisation]:
+    """That are good. One ends with its person's membership."""
+    return (
+        select(ApiKey, Person, Member, Organisation)
+        .join(Person, Person.id == ApiKey.person_id)
+        .join(Member, (Member.person_id == ApiKey.person_id) & (Member.org_id == ApiKey.org_id))
+        .join(Organisation, Organisation.id == ApiKey.org_id)
+        .where(ApiKey.revoked_at.is_(None), or_(ApiKey.expires_at.is_(None), ApiKey.expires_at > now))
+    )
+
+
+def of(
+    person: Person,
+    member: Member | None,
+    organisation: Organisation | None,
+    kind: Kind,
+    by: UUID,
+    scopes: tuple[str, ...] | None = None,
+) -> Known:
+    place = None
+    if member is not None and organisation is not None:
+        place = Place(OrgId(organisation.id), organisation.name, member.role)
+    return Known(
+        person=PersonId(person.id),
+        email=person.email,
+        platform_role=person.platform_role,
+        place=place,
+        kind=kind,
+        by=by,
+        scopes=scopes,
+    )

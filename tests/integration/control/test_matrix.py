@@ -1,0 +1,171 @@
+"""Every operation of the OpenAPI document × whoever may ask: the verdict is the table's, and another organisation's
+things are not there. Nothing is listed here that could be forgotten: an operation that is new is in the matrix."""
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+from msgspec import Struct
+
+from control.accounts.permissions import (
+    ANYBODY,
+    ON_PLATFORM,
+    READ_ONLY,
+    Kind,
+    OrgRole,
+    Permission,
+    PlatformRole,
+    granted,
+)
+from tests.support.control import torrent_file
+from tests.support.people import Headers, People, Someone
+from wire.ids import new_id
+
+METHODS = ("get", "post", "put", "patch", "delete")
+BASE = "/api/v1"
+
+
+class Axis(Struct, frozen=True):
+    """Somebody who asks. A new kind of somebody is one more line of AXES."""
+
+    name: str
+    role: OrgRole | None = OrgRole.VIEWER
+    platform_role: PlatformRole = PlatformRole.USER
+    kind: Kind | None = "session"
+    """None: nobody is signed in."""
+    scopes: tuple[str, ...] = ()
+
+    def verdict(self, needed: str) -> str:
+        if needed == ANYBODY:
+            return "let in"
+        if self.kind is None:
+            return "unknown"
+        scopes = None if self.kind == "session" else self.scopes
+        may = granted(self.role, self.platform_role, self.kind, scopes)
+        return "let in" if needed in may else f"denied {needed}"
+
+
+TOP = (OrgRole.OWNER, PlatformRole.SUPERADMIN)
+AXES = [
+    Axis("anonymous", kind=None),
+    Axis("in no organisation", role=None),
+    *(Axis(f"{role}", role=role) for role in OrgRole),
+    *(Axis(f"platform {role}", platform_role=role) for role in PlatformRole),
+    Axis("key without scopes", *TOP, kind="key"),
+    Axis("key to read", *TOP, kind="key", scopes=(READ_ONLY,)),
+    Axis("key for one thing", *TOP, kind="key", scopes=(Permission.JOBS_WRITE,)),
+    Axis("key with all scopes, of a viewer", kind="key", scopes=("full",)),
+    Axis("token to read", *TOP, kind="token", scopes=(READ_ONLY,)),
+]
+
+
+class Operation(Struct, frozen=True):
+    method: str
+    path: str
+    needed: str
+    names: tuple[str, ...]
+    """Of the parameters in its path."""
+
+    def at(self, **places: object) -> str:
+        return self.path.format_map(places).removeprefix(BASE)
+
+
+def _operations(document: dict[str, Any]) -> Iterator[Operation]:
+    for path, item in document["paths"].items():
+        for method in METHODS & item.keys():
+            (first, *_) = item[method]["security"]
+            needed = first["bearer"][0] if first else ANYBODY
+            names = tuple(part[1:-1] for part in path.split("/") if part.startswith("{"))
+            yield Operation(method.upper(), path, needed, names)
+
+
+@pytest.fixture(scope="module")
+async def operations(people: People) -> list[Operation]:
+    document = (await people.http.get(people.plane.settings.public_url + "/api/schema")).json()
+    found = [each for each in _operations(document) if each.path.startswith(BASE)]
+    return sorted(found, key=lambda each: each.path.endswith("/logout"))  # it ends the session that the others use
+
+
+async def _credentials(people: People, axis: Axis) -> Headers:
+    who = await people.join(await people.organisation(), axis.role, axis.platform_role)
+    match axis.kind:
+        case None:
+            return {}
+        case "session":
+            return await people.session(who)
+        case "key":
+            return (await people.key(who, *axis.scopes))[1]
+        case "token":
+            return await people.token(who, *axis.scopes)
+
+
+def _said(answer: httpx.Response) -> str:
+    if answer.is_success or answer.status_code not in (401, 403):
+        return "let in" if answer.status_code < 500 else f"broken {answer.status_code}"
+    problem = answer.json()
+    match problem["code"]:
+        case "not_signed_in":
+            return "unknown"
+        case "permission_denied":
+            return f"denied {problem['detail'].removeprefix('This needs the permission ').partition(':')[0]}"
+        case _:
+            return "let in"
+
+
+async def test_every_operation_lets_in_whom_the_table_says_and_nobody_else(
+    people: People, operations: list[Operation]
+) -> None:
+    async def wrong(axis: Axis) -> list[str]:
+        headers, found = await _credentials(people, axis), []
+        for each in operations:
+            url = each.at(**dict.fromkeys(each.names, new_id()) | {"index": 0})
+            answer = await people.http.request(each.method, url, headers=headers)
+            if _said(answer) != axis.verdict(each.needed):
+                found.append(f"{axis.name}: {each.method} {each.path}: {_said(answer)}, {answer.text[:200]}")
+        return found
+
+    async with asyncio.TaskGroup() as group:
+        asked = [group.create_task(wrong(axis)) for axis in AXES]
+    assert [each for task in asked for each in task.result()] == []
+    needed = {each.needed for each in operations}
+    assert needed == {ANYBODY, *Permission} - {Permission.KEYS_MANAGE}  # which says whose keys, not whether
+
+
+BODIES: dict[str, Any] = {"/organisation/members/": {"role": "viewer"}}
+"""What an operation must be sent to look for its thing at all."""
+
+
+async def _things(people: People, home: Someone) -> dict[str, str]:
+    """One of each, in an organisation at home."""
+    headers = await people.session(home)
+    made = await people.http.post("/jobs", files={"torrent": ("a", torrent_file("at home"))}, headers=headers)
+    invited = await people.http.post("/organisation/invitations", json={"email": "a@example.org"}, headers=headers)
+    key, _ = await people.key(home, READ_ONLY)
+    return {
+        "job_id": made.json()["id"],
+        "index": "0",
+        "key_id": str(key),
+        "invitation_id": invited.json()["invitation"]["id"],
+        "person_id": str(home.person),
+        "org_id": str(home.org),
+    }
+
+
+async def test_another_organisations_things_are_not_there(people: People, operations: list[Operation]) -> None:
+    home, stranger = await people.owner(), await people.owner()
+    things, headers = await _things(people, home), await people.session(stranger)
+    for each in operations:
+        if each.needed in ON_PLATFORM or each.needed == ANYBODY:
+            continue
+        assert set(each.names) <= things.keys(), f"{each.path} names something that this test does not know"
+        if each.names:
+            body = next((body for start, body in BODIES.items() if each.at(**things).startswith(start)), None)
+            answer = await people.http.request(each.method, each.at(**things), headers=headers, json=body)
+            assert (answer.status_code, answer.json()["code"]) == (404, "not_found"), f"{each.method} {each.path}"
+        elif each.method == "GET":
+            answer = await people.http.get(each.at(), headers=headers)
+            assert not [thing for thing in things.values() if len(thing) > 1 and thing in answer.text], each.path
+    kept = await people.http.get(f"/jobs/{things['job_id']}", headers=await people.session(home))
+    assert kept.json()["state"] == "submitted"
