@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from urllib.parse import parse_qs, urlsplit
 
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from minio import Minio
 
@@ -29,8 +29,7 @@ def signature(url: str) -> str:
     name=st.text(st.characters(codec="utf-8", exclude_categories=("Cs", "Cc"))),
 )
 def test_a_link_is_signed_as_minio_signs_it(key: str, name: str) -> None:
-    if key in (".", ".."):
-        return
+    assume(key.strip() and key not in (".", ".."))  # minio signs no such names, and we make none
     disposition = f'attachment; filename="{name}"'
     query = {"response-content-disposition": disposition, "response-content-type": "text/plain; charset=utf-8"}
     ours = presign.get(
