@@ -2,7 +2,7 @@
 
 from cyclopts import App
 
-from cli import agent, control, develop, fleet
+from cli import agent, audit, control, develop, fleet
 from cli.check import check
 from cli.lock import lock
 from cli.up import up
@@ -27,6 +27,10 @@ fleet_app.command(fleet.token)
 fleet_app.command(fleet.list_agents, name="list")
 fleet_app.command(fleet.retire)
 app.command(fleet_app)
+
+audit_app = App(name="audit", help="The audit log.")
+audit_app.command(audit.verify)
+app.command(audit_app)
 
 
 def main() -> None:

@@ -1,7 +1,7 @@
 """The process `work`: every loop, in one group. Any number of it may run."""
 
 from control.config import Settings
-from control.loops import dispatch, driver, ensure, finish, gauges, lost, purge, relay, retention, revoke
+from control.loops import dispatch, driver, ensure, finish, gauges, lost, purge, relay, retention, revoke, seal
 from control.loops.driver import Loop
 from control.plane import open_plane
 from telemetry import logs, metrics
@@ -21,6 +21,7 @@ def loops(settings: Settings) -> list[Loop]:
         Loop("purge", purge.step, 4 * settings.tick_s),
         Loop("revoke", revoke.step, MINUTE_S),
         Loop("retention", retention.step, 10 * MINUTE_S),
+        Loop("seal", seal.step, settings.tick_s),
         Loop("gauges", gauges.step, 3 * settings.tick_s),
     ]
 

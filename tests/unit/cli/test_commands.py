@@ -11,7 +11,7 @@ from cli import lock
 from cli.__main__ import app
 
 VERBS = ["up", "test", "check", "bench", "lock", "api", "work", "db upgrade", "agent run", "agent enrol"]
-VERBS += ["fleet token", "fleet list", "fleet retire"]
+VERBS += ["fleet token", "fleet list", "fleet retire", "audit verify"]
 
 
 @pytest.mark.parametrize("verb", VERBS)
