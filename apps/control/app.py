@@ -13,6 +13,7 @@ from litestar.types import ASGIApp
 from control import auth, health, http, openapi, stream
 from control.accounts import routes as accounts_routes
 from control.accounts.throttle import Throttle
+from control.audit import routes as audit_routes
 from control.delivery import routes as delivery_routes
 from control.fleet import operator_routes
 from control.jobs import routes as jobs_routes
@@ -31,6 +32,7 @@ PRIVATE = [
     *torrents_routes.ROUTES,
     *delivery_routes.ROUTES,
     *operator_routes.ROUTES,
+    *audit_routes.ROUTES,
     *stream.ROUTES,
 ]
 
