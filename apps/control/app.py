@@ -20,6 +20,7 @@ from control.jobs import routes as jobs_routes
 from control.plane import Plane
 from control.stream import Hub
 from control.torrents import routes as torrents_routes
+from control.watch import Watch
 
 WEB_DIR = Path(__file__).parents[1] / "web"
 """In a checkout; elsewhere `web_dir` says."""
@@ -49,6 +50,7 @@ def create_app(plane: Plane, hub: Hub) -> ASGIApp:
             "hub": Provide(lambda: hub, sync_to_thread=False),
         },
         exception_handlers={Exception: http.refuse},
+        after_exception=[Watch(plane).refused],
         before_request=http.check_body,
         request_max_body_size=http.JSON_BYTES_MAX,
         lifespan=[lambda _: hub.running()],

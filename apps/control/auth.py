@@ -73,6 +73,18 @@ def actor_of(request: Asked, who: Principal | None = None) -> Actor:
 
 async def principal(request: Asked, plane: NamedDependency[Plane]) -> Principal:
     """The dependency `who` of every route that is not for everybody."""
+    who = await _identified(request, plane)
+    request.scope["state"]["who"] = who  # for what is refused later
+    if who.kind == "session" and request.method not in SAFE:
+        given = request.headers.get(CSRF_HEADER, "")
+        if who.csrf_token is None or not tokens.same(given, who.csrf_token):
+            raise Forbidden(
+                f"Send the session's {CSRF_HEADER} with every change (see GET /api/v1/auth/me).", code="csrf"
+            )
+    return who
+
+
+async def _identified(request: Asked, plane: Plane) -> Principal:
     authorization = request.headers.get("Authorization")
     if authorization is not None:
         scheme, _, secret = authorization.partition(" ")
@@ -82,14 +94,7 @@ async def principal(request: Asked, plane: NamedDependency[Plane]) -> Principal:
     cookie = request.cookies.get(cookie_name(plane.settings))
     if not cookie or len(cookie) > SECRET_CHARS_MAX or not cookie.isascii():
         raise NotSignedIn("Sign in first, or send an API key as `Authorization: Bearer …`.")
-    who = await _by_cookie(plane, cookie)
-    if request.method not in SAFE:
-        given = request.headers.get(CSRF_HEADER, "")
-        if who.csrf_token is None or not tokens.same(given, who.csrf_token):
-            raise Forbidden(
-                f"Send the session's {CSRF_HEADER} with every change (see GET /api/v1/auth/me).", code="csrf"
-            )
-    return who
+    return await _by_cookie(plane, cookie)
 
 
 def operator(who: NamedDependency[Principal]) -> Principal:

@@ -1,4 +1,4 @@
-"""The audit log: severity, seals and what waits for one, where keys are used from, and indexes to search by.
+"""The audit log: severity, seals and what waits for one, and indexes to search by.
 
 A row and its place in `audit_unsealed` are born in one transaction, by trigger; it leaves that table only once its seal
 is there. So whoever seals what is visible there can skip nothing, in whatever order transactions commit.

@@ -14,6 +14,7 @@ from control.audit import service as audit
 from control.audit.service import Actor
 from control.db import Asker, Database, Tx, name_asker
 from control.errors import BadInput, Conflict, Forbidden, NotFound
+from control.http import About
 from wire.ids import KeyId, OrgId, PersonId, SessionId, new_id
 from wire.units import DAY_S, MINUTE_S
 
@@ -131,6 +132,18 @@ async def log_in(
     return SignedIn(token, session, known)
 
 
+async def whose(db: Database, email: str) -> About:
+    """Whose account somebody tried. The same statements whether there is one, so that time does not tell; of an address
+    that nobody has nothing is kept: people type passwords there."""
+    async with db.asking(Asker(email=email)) as tx:
+        person = await tx.scalar(select(Person.id).where(Person.email == email))
+        await name_asker(tx, Asker(person=PersonId(person or new_id())))
+        org = await tx.scalar(
+            select(Member.org_id).where(Member.person_id == person).order_by(Member.joined_at).limit(1)
+        )
+    return About(f"person:{person}" if person else "person:unknown", org)
+
+
 async def _make_room(tx: Tx, person: UUID, now: dt.datetime) -> None:
     newest = (
         select(Session.id)
@@ -231,11 +244,11 @@ async def revoke_key(tx: Tx, org: OrgId, key: UUID, actor: Actor, now: dt.dateti
         update(ApiKey)
         .where(ApiKey.id == key, ApiKey.org_id == org, ApiKey.revoked_at.is_(None))
         .values(revoked_at=now)
-        .returning(ApiKey.id)
+        .returning(ApiKey.name)
     )
     if found is None:
         raise NotFound("There is no such key.")
-    await audit.record(tx, actor, "key.revoked", f"key:{key}", now)
+    await audit.record(tx, actor, "key.revoked", f"key:{key}", now, before={"name": found})
 
 
 def of(actor: Actor, person: PersonId, org: OrgId) -> Actor:
