@@ -17,6 +17,7 @@ from msgspec import Struct
 from control.accounts import service as accounts
 from control.accounts import tokens
 from control.accounts.service import Known
+from control.accounts.throttle import network
 from control.audit.service import Actor
 from control.config import Settings
 from control.db import Asker
@@ -90,7 +91,7 @@ async def _identified(request: Asked, plane: Plane) -> Principal:
         scheme, _, secret = authorization.partition(" ")
         if scheme.lower() != "bearer" or not 0 < len(secret) <= SECRET_CHARS_MAX or not secret.isascii():
             raise NotSignedIn("The Authorization header is neither an API key nor a token.")
-        return await (_by_key if tokens.is_key(secret) else _by_jwt)(plane, secret)
+        return await (_by_key(request, plane, secret) if tokens.is_key(secret) else _by_jwt(plane, secret))
     cookie = request.cookies.get(cookie_name(plane.settings))
     if not cookie or len(cookie) > SECRET_CHARS_MAX or not cookie.isascii():
         raise NotSignedIn("Sign in first, or send an API key as `Authorization: Bearer …`.")
@@ -113,10 +114,10 @@ async def _by_cookie(plane: Plane, token: str) -> Principal:
     return _principal(known, "session", tokens.csrf(plane.settings.secret, SessionId(known.by)))
 
 
-async def _by_key(plane: Plane, secret: str) -> Principal:
-    token_hash = tokens.digest(secret)
+async def _by_key(request: Asked, plane: Plane, secret: str) -> Principal:
+    token_hash, place = tokens.digest(secret), network(client_ip(request))
     async with plane.asking(Asker(secret_hash=token_hash)) as tx:
-        known = await accounts.by_key(tx, token_hash, utcnow())
+        known = await accounts.by_key(tx, token_hash, place, actor_of(request), utcnow())
     if known is None:
         raise NotSignedIn("This API key is unknown or was revoked.")
     return _principal(known, "key")

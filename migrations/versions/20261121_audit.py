@@ -1,4 +1,4 @@
-"""The audit log: severity, seals and what waits for one, and indexes to search by.
+"""The audit log: severity, seals and what waits for one, where keys are used from, and indexes to search by.
 
 A row and its place in `audit_unsealed` are born in one transaction, by trigger; it leaves that table only once its seal
 is there. So whoever seals what is visible there can skip nothing, in whatever order transactions commit.
@@ -12,6 +12,10 @@ down_revision = "20261121_spine"
 SEVERITY = """
 ALTER TABLE audit ADD COLUMN severity text NOT NULL DEFAULT 'info'
   CHECK (severity IN ('info', 'notice', 'warning', 'critical'));
+"""
+
+PLACES = """
+ALTER TABLE api_keys ADD COLUMN networks jsonb NOT NULL DEFAULT '[]';
 """
 
 SEALS = """
@@ -86,7 +90,7 @@ def run(block: str) -> None:
 
 
 def upgrade() -> None:
-    for block in (SEVERITY, SEALS, INDEXES):
+    for block in (SEVERITY, PLACES, SEALS, INDEXES):
         run(block)
     for table, rights in WORK_MAY.items():
         op.execute(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY")

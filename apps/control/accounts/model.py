@@ -55,6 +55,8 @@ class ApiKey(Base):
     name: Mapped[str]
     prefix: Mapped[str]
     token_hash: Mapped[bytes]
+    networks: Mapped[list[str]] = mapped_column(default=list)
+    """Where it was used from, the newest last."""
     created_at: Mapped[dt.datetime]
     last_used_at: Mapped[dt.datetime | None]
     revoked_at: Mapped[dt.datetime | None]

@@ -11,6 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from control.accounts import passwords, tokens
 from control.accounts.model import ApiKey, Member, Organisation, Person, Session
 from control.audit import service as audit
+from control.audit.model import Severity
 from control.audit.service import Actor
 from control.db import Asker, Database, Tx, name_asker
 from control.errors import BadInput, Conflict, Forbidden, NotFound
@@ -27,6 +28,8 @@ KEYS_MAX = 50
 NAME_CHARS_MAX = 100
 EMAIL_CHARS_MAX = 254
 """RFC 5321's."""
+NETWORKS_MAX = 50
+"""That a key is remembered to have been used from; one that is seen again after so many others is new."""
 SEEN_EVERY_S = MINUTE_S
 """A key's last use is written at most so often."""
 AGENT_CHARS_MAX = 300
@@ -168,7 +171,7 @@ async def by_session(tx: Tx, token_hash: bytes, now: dt.datetime) -> Known | Non
     return await _member(tx, session.person_id, session.id)
 
 
-async def by_key(tx: Tx, token_hash: bytes, now: dt.datetime) -> Known | None:
+async def by_key(tx: Tx, token_hash: bytes, network: str, actor: Actor, now: dt.datetime) -> Known | None:
     key = await tx.scalar(select(ApiKey).where(ApiKey.token_hash == token_hash, ApiKey.revoked_at.is_(None)))
     if key is None:
         return None
@@ -176,7 +179,20 @@ async def by_key(tx: Tx, token_hash: bytes, now: dt.datetime) -> Known | None:
     stale = now - dt.timedelta(seconds=SEEN_EVERY_S)
     if key.last_used_at is None or key.last_used_at < stale:
         await tx.execute(update(ApiKey).where(ApiKey.id == key.id).values(last_used_at=now))
+    if network not in key.networks:
+        await _new_place(tx, key, network, actor, now)
     return await _member(tx, key.person_id, key.id, key.org_id)
+
+
+async def _new_place(tx: Tx, key: ApiKey, network: str, actor: Actor, now: dt.datetime) -> None:
+    """Told once, by whoever is first to write it down; where a key is used for the first time is no news."""
+    before = key.networks
+    networks = [*before, network][-NETWORKS_MAX:]
+    same = (ApiKey.id == key.id, ApiKey.networks == before)
+    first = await tx.scalar(update(ApiKey).where(*same).values(networks=networks).returning(ApiKey.id))
+    if first is not None and before:
+        who = Actor(name=f"key:{key.id}", org=key.org_id, request_id=actor.request_id, ip=actor.ip)
+        await audit.record_as(tx, Severity.WARNING, who, "key.new_place", f"key:{key.id}", now, network=network)
 
 
 async def by_claims(tx: Tx, claims: tokens.Claims) -> Known | None:

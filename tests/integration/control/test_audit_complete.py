@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 
 from control.plane import Plane
@@ -108,6 +109,23 @@ async def test_what_was_refused_stands_in_the_log_with_who_and_how_bad(own: Api)
     assert await events(own, "request_id = 'nobody-1' AND org_id IS NULL") == [
         ["sign_in.failed", "notice", "somebody", "person:unknown", "bad_credentials"]
     ]
+
+
+async def test_a_key_that_is_used_from_a_new_network_is_told_of_once(api: Api, plane: Plane) -> None:
+    settings = msgspec.structs.replace(plane.settings, trusted_proxies="127.0.0.1")
+    async with serving(msgspec.structs.replace(plane, settings=settings)) as url:
+        own = Api(url, plane, api.databases)
+        async with own.member() as http, own.client() as program:
+            made = (await http.post("/api/v1/auth/keys", json={"name": "x"})).json()
+            program.headers["Authorization"] = f"Bearer {made['secret']}"
+            for ip in ("9.9.9.1", "9.9.9.200", "8.8.8.8", "9.9.9.3", "8.8.8.9", "2001:db8::1", "2001:db8:0:1::1"):
+                program.headers["X-Forwarded-For"] = ip
+                assert (await program.get("/api/v1/auth/me")).status_code == 200
+    key = f"key:{made['id']}"
+    row = ["key.new_place", "warning", key, key, ""]
+    assert await events(api, f"target = '{key}' AND severity <> 'info'") == [row, row]
+    said = await api.databases.sql(f"SELECT ip, detail->>'network' FROM audit WHERE actor = '{key}' ORDER BY id")
+    assert said.split() == ["8.8.8.8|8.8.8.0/24", "2001:db8::1|2001:db8::/48"]
 
 
 async def test_nobody_fills_the_log_by_being_refused(plane: Plane, api: Api) -> None:
