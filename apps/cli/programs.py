@@ -20,6 +20,6 @@ def become(module: str, *arguments: str, env: Mapping[str, str] | None = None, c
     os.execve(sys.executable, [sys.executable, "-m", module, *arguments], environ)
 
 
-def refuse(sentence: str) -> NoReturn:
+def refuse(sentence: str, code: int = 1) -> NoReturn:
     print(f"seedlift: {sentence}", file=sys.stderr)
-    sys.exit(1)
+    sys.exit(code)

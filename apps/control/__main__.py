@@ -1,7 +1,8 @@
-"""`python -m control api|work|db-upgrade|bootstrap`: the processes of the control plane, and its chores."""
+"""`python -m control api|work|db-upgrade|bootstrap|audit-verify`: the control plane's processes and chores."""
 
 import asyncio
 import os
+import re
 import signal
 import sys
 from collections.abc import Awaitable, Callable
@@ -13,8 +14,9 @@ import uvloop
 from control import migrate
 from control import work as loops
 from control.accounts.bootstrap import Bootstrap, bootstrap
+from control.audit import verify
 from control.config import Settings
-from control.db import Database
+from control.db import Database, is_away
 from control.errors import Refusal
 from control.fleet import listener
 from control.plane import open_plane
@@ -28,7 +30,7 @@ from wire.version import VERSION
 log = logs.get(__name__)
 
 S = TypeVar("S", bound=msgspec.Struct)
-USAGE = "usage: python -m control api|work|db-upgrade|bootstrap"
+USAGE = "usage: python -m control api|work|db-upgrade|bootstrap|audit-verify [HASH]"
 
 
 def main(argv: list[str]) -> int:
@@ -43,6 +45,10 @@ def main(argv: list[str]) -> int:
                 return 0
             case ["bootstrap"]:
                 return asyncio.run(_bootstrap())
+            case ["audit-verify"]:
+                return asyncio.run(_verify(None))
+            case ["audit-verify", expected] if re.fullmatch(r"[0-9a-f]{64}", expected):
+                return asyncio.run(_verify(expected))
     except (BadSettings, CannotListen, migrate.CannotMigrate) as refused:
         print(refused, file=sys.stderr)
         return 2
@@ -66,13 +72,13 @@ async def work(settings: Settings, stop: asyncio.Event) -> None:
         running.cancel()
 
 
-class BootstrapSettings(msgspec.Struct, frozen=True):
+class ChoreSettings(msgspec.Struct, frozen=True):
     work_database_url: str
 
 
 async def _bootstrap() -> int:
     """JSON on stdin, one line of JSON on stdout: a password is nothing for an argument list or a variable."""
-    url = _only(BootstrapSettings).work_database_url
+    url = _only(ChoreSettings).work_database_url
     db = Database(url, url)
     try:
         asked = msgspec.json.decode(sys.stdin.buffer.read(), type=Bootstrap)
@@ -84,6 +90,23 @@ async def _bootstrap() -> int:
         await db.close()
     print(msgspec.json.encode(done).decode())
     return 0
+
+
+async def _verify(expected: str | None) -> int:
+    """0: whole; 1: broken; 2: could not be found out."""
+    url = _only(ChoreSettings).work_database_url
+    db = Database(url, url)
+    try:
+        said = await verify.verify(db, expected)
+    except Exception as failure:
+        if not is_away(failure):
+            raise
+        print(f"audit-verify: the database is away: {failure}", file=sys.stderr)
+        return 2
+    finally:
+        await db.close()
+    print(*verify.lines(said), sep="\n")
+    return 0 if said.whole else 1
 
 
 def _serve(name: str, run: Callable[[Settings, asyncio.Event], Awaitable[None]]) -> int:

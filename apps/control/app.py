@@ -16,12 +16,14 @@ from control.accounts import routes as accounts_routes
 from control.accounts.permissions import ANYBODY
 from control.accounts.throttle import Throttle
 from control.admin import routes as admin_routes
+from control.audit import routes as audit_routes
 from control.delivery import routes as delivery_routes
 from control.fleet import operator_routes
 from control.jobs import routes as jobs_routes
 from control.plane import Plane
 from control.stream import Hub
 from control.torrents import routes as torrents_routes
+from control.watch import Watch
 
 WEB_DIR = Path(__file__).parents[1] / "web"
 """In a checkout; elsewhere `web_dir` says."""
@@ -39,6 +41,7 @@ ROUTES = [
     *delivery_routes.ROUTES,
     *operator_routes.ROUTES,
     *admin_routes.ROUTES,
+    *audit_routes.ROUTES,
     *stream.ROUTES,
 ]
 
@@ -56,6 +59,7 @@ def create_app(plane: Plane, hub: Hub) -> ASGIApp:
         },
         guards=[auth.guard(plane)],
         exception_handlers={Exception: http.refuse},
+        after_exception=[Watch(plane).refused],
         before_request=http.check_body,
         request_max_body_size=http.JSON_BYTES_MAX,
         lifespan=[lambda _: hub.running()],

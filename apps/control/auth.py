@@ -22,6 +22,7 @@ from control.accounts import known as accounts
 from control.accounts import tokens
 from control.accounts.known import Known
 from control.accounts.permissions import ANYBODY, IN_ORGANISATION, Permission, granted
+from control.accounts.throttle import network
 from control.audit.service import Actor
 from control.config import Settings
 from control.db import Asker
@@ -101,9 +102,10 @@ def guard(plane: Plane) -> Guard:
         needed = handler.opt.get("permission", ANYBODY)
         if needed == ANYBODY:
             return
-        who = await _identified(connection, plane)
+        who = await _identified(Asked(connection.scope), plane)
+        connection.scope["state"]["who"] = who  # also for what is refused from here on
+        _must_be_meant(connection, plane, who)
         who.check(needed)
-        connection.scope["state"]["who"] = who
 
     return allowed
 
@@ -123,24 +125,26 @@ def actor_of(request: Asked, who: Principal | None = None) -> Actor:
     )
 
 
-async def _identified(connection: Connection, plane: Plane) -> Principal:
-    authorization = connection.headers.get("Authorization")
+async def _identified(request: Asked, plane: Plane) -> Principal:
+    authorization = request.headers.get("Authorization")
     if authorization is not None:
         scheme, _, secret = authorization.partition(" ")
         if scheme.lower() != "bearer" or not 0 < len(secret) <= SECRET_CHARS_MAX or not secret.isascii():
             raise NotSignedIn("The Authorization header is neither an API key nor a token.")
-        return await (_by_key if tokens.is_key(secret) else _by_jwt)(plane, secret)
-    cookie = connection.cookies.get(cookie_name(plane.settings))
+        return await (_by_key(request, plane, secret) if tokens.is_key(secret) else _by_jwt(plane, secret))
+    cookie = request.cookies.get(cookie_name(plane.settings))
     if not cookie or len(cookie) > SECRET_CHARS_MAX or not cookie.isascii():
         raise NotSignedIn("Sign in first, or send an API key as `Authorization: Bearer …`.")
-    who = await _by_cookie(plane, cookie)
-    if connection.scope["method"] not in SAFE:  # type: ignore[typeddict-item] # there are no websockets here
-        given = connection.headers.get(CSRF_HEADER, "")
-        if not any(tokens.same(given, tokens.csrf(secret, SessionId(who.by))) for secret in plane.settings.secrets):
-            raise Forbidden(
-                f"Send the session's {CSRF_HEADER} with every change (see GET /api/v1/auth/me).", code="csrf"
-            )
-    return who
+    return await _by_cookie(plane, cookie)
+
+
+def _must_be_meant(connection: Connection, plane: Plane, who: Principal) -> None:
+    """A cookie comes along by itself, whoever made the page: a change needs the session's other token as well."""
+    if who.kind != "session" or connection.scope["method"] in SAFE:  # type: ignore[typeddict-item] # no websockets here
+        return
+    given = connection.headers.get(CSRF_HEADER, "")
+    if not any(tokens.same(given, tokens.csrf(secret, SessionId(who.by))) for secret in plane.settings.secrets):
+        raise Forbidden(f"Send the session's {CSRF_HEADER} with every change (see GET /api/v1/auth/me).", code="csrf")
 
 
 async def _by_cookie(plane: Plane, token: str) -> Principal:
@@ -152,10 +156,10 @@ async def _by_cookie(plane: Plane, token: str) -> Principal:
     return _principal(known)
 
 
-async def _by_key(plane: Plane, secret: str) -> Principal:
-    token_hash = tokens.digest(secret)
+async def _by_key(request: Asked, plane: Plane, secret: str) -> Principal:
+    token_hash, place = tokens.digest(secret), network(client_ip(request))
     async with plane.asking(Asker(secret_hash=token_hash)) as tx:
-        known = await accounts.by_key(tx, token_hash, utcnow())
+        known = await accounts.by_key(tx, token_hash, place, actor_of(request), utcnow())
     if known is None:
         raise NotSignedIn("This API key is unknown, has expired or was revoked.")
     return _principal(known)

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, TypeVar
+from uuid import UUID
 
 import msgspec
 from litestar import Request, Response
@@ -110,6 +111,13 @@ class Problem(Struct, frozen=True, omit_defaults=True):
     errors: list[FieldError] = []
 
 
+class About(Struct, frozen=True):
+    """Whom a refusal is about, where who asks is not known: as an audit row's target, and whose log it belongs into."""
+
+    target: str
+    org: UUID | None = None
+
+
 class Door:
     """Outermost: sees every request, also those that no route wants."""
 
@@ -180,6 +188,10 @@ def request_id(request: Asked) -> str:
 def tell_rate(request: Asked, headers: Mapping[str, str]) -> None:
     """RateLimit headers, on whatever will be answered."""
     request.scope["state"]["rate_limit"] = headers
+
+
+def tell_about(request: Asked, about: About) -> None:
+    request.scope["state"]["about"] = about
 
 
 def client_ip(request: Asked) -> str:

@@ -13,6 +13,7 @@ from control.loops import (
     relay,
     retention,
     revoke,
+    seal,
     uploads,
 )  # fmt: skip
 from control.loops.driver import Loop
@@ -36,6 +37,7 @@ def loops(settings: Settings) -> list[Loop]:
         Loop("revoke", revoke.step, MINUTE_S),
         Loop("retention", retention.step, 10 * MINUTE_S),
         Loop("uploads", uploads.step, HOUR_S),
+        Loop("seal", seal.step, settings.tick_s),
         Loop("gauges", gauges.step, 3 * settings.tick_s),
     ]
 

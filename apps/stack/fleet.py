@@ -20,10 +20,12 @@ T = TypeVar("T")
 
 
 class Operator(Struct, frozen=True):
-    """Where the API is and the key to it; in the data folder as `operator.json` for `seedlift fleet`."""
+    """Where the API is and the key to it, and the database for what goes past the API; in the data folder as
+    `operator.json` for `seedlift fleet` and `seedlift audit`."""
 
     url: str
     api_key: str
+    work_database_url: str
 
 
 class Token(Struct, frozen=True):

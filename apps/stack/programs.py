@@ -35,14 +35,15 @@ class Stack(Struct, frozen=True, kw_only=True):
 def describe(settings: Settings, data: Data, ports: Ports, secrets: Secrets) -> Stack:
     env = environment.clean()
     urls = environment.urls(settings, ports)
+    database = postgres.Postgres(dir=data.postgres, port=ports["postgres"], passwords=secrets.kept.postgres, env=env)
     return Stack(
         settings=settings,
         data=data,
         ports=ports,
         secrets=secrets,
         urls=urls,
-        operator=Operator(urls.api, secrets.kept.operator_key),
-        postgres=postgres.Postgres(dir=data.postgres, port=ports["postgres"], passwords=secrets.kept.postgres, env=env),
+        operator=Operator(urls.api, secrets.kept.operator_key, database.url(postgres.WORK)),
+        postgres=database,
         nats=nats.Nats(
             dir=data.nats,
             port=ports["nats"],

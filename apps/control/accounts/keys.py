@@ -88,10 +88,10 @@ async def listed(tx: Tx, who: Known, org: OrgId, now: dt.datetime) -> list[ApiKe
 
 async def revoke(tx: Tx, who: Known, org: OrgId, key: UUID, actor: Actor, now: dt.datetime) -> None:
     mine = (ApiKey.id == key, ApiKey.org_id == org, ApiKey.revoked_at.is_(None), *_within(who))
-    found = await tx.scalar(update(ApiKey).where(*mine).values(revoked_at=now).returning(ApiKey.id))
+    found = await tx.scalar(update(ApiKey).where(*mine).values(revoked_at=now).returning(ApiKey.name))
     if found is None:
         raise NotFound("There is no such key.")
-    await audit.record(tx, actor, "key.revoked", f"key:{key}", now)
+    await audit.record(tx, actor, "key.revoked", f"key:{key}", now, before={"name": found})
 
 
 def _within(who: Known) -> list[ColumnElement[bool]]:

@@ -9,12 +9,17 @@ from sqlalchemy import Select, or_, select, update
 from control.accounts.model import ApiKey, Member, Organisation, Person, Session
 from control.accounts.permissions import Kind, OrgRole, Permission, PlatformRole, granted
 from control.accounts.tokens import Claims
+from control.audit import service as audit
+from control.audit.model import Severity
+from control.audit.service import Actor
 from control.db import Asker, Tx, name_asker
 from wire.ids import OrgId, PersonId
 from wire.units import MINUTE_S
 
 SEEN_EVERY_S = MINUTE_S
 """A key's last use is written at most so often."""
+NETWORKS_MAX = 50
+"""That a key is remembered to have been used from; one that is seen again after so many others is new."""
 
 
 class Place(Struct, frozen=True):
@@ -57,16 +62,30 @@ async def by_session(tx: Tx, token_hash: bytes, now: dt.datetime) -> Known | Non
     return of(row[1], row[2], row[3], "session", row[0].id) if row else None
 
 
-async def by_key(tx: Tx, token_hash: bytes, now: dt.datetime) -> Known | None:
+async def by_key(tx: Tx, token_hash: bytes, network: str, actor: Actor, now: dt.datetime) -> Known | None:
     row = (await tx.execute(_keys(now).where(ApiKey.token_hash == token_hash))).first()
     if row is None:
         return None
     key, person, member, organisation = row
-    stale = now - dt.timedelta(seconds=SEEN_EVERY_S)
-    if key.last_used_at is None or key.last_used_at < stale:
+    is_stale = key.last_used_at is None or key.last_used_at < now - dt.timedelta(seconds=SEEN_EVERY_S)
+    if is_stale or network not in key.networks:
         await name_asker(tx, Asker(person=PersonId(person.id), org=OrgId(organisation.id)))
+    if is_stale:
         await tx.execute(update(ApiKey).where(ApiKey.id == key.id).values(last_used_at=now))
+    if network not in key.networks:
+        await _new_place(tx, key, network, actor, now)
     return of(person, member, organisation, "key", key.id, tuple(key.scopes))
+
+
+async def _new_place(tx: Tx, key: ApiKey, network: str, actor: Actor, now: dt.datetime) -> None:
+    """Told once, by whoever is first to write it down; where a key is used for the first time is no news."""
+    before = key.networks
+    networks = [*before, network][-NETWORKS_MAX:]
+    same = (ApiKey.id == key.id, ApiKey.networks == before)
+    first = await tx.scalar(update(ApiKey).where(*same).values(networks=networks).returning(ApiKey.id))
+    if first is not None and before:
+        who = Actor(name=f"key:{key.id}", org=key.org_id, request_id=actor.request_id, ip=actor.ip)
+        await audit.record_as(tx, Severity.WARNING, who, "key.new_place", f"key:{key.id}", now, network=network)
 
 
 async def by_claims(tx: Tx, claims: Claims, now: dt.datetime) -> Known | None:

@@ -87,6 +87,8 @@ class ApiKey(Base):
     token_hash: Mapped[bytes]
     scopes: Mapped[list[str]]
     """Permissions and presets; it may no more than these, and no more than its person."""
+    networks: Mapped[list[str]] = mapped_column(default=list)
+    """Where it was used from, the newest last."""
     created_at: Mapped[dt.datetime]
     expires_at: Mapped[dt.datetime | None]
     last_used_at: Mapped[dt.datetime | None]

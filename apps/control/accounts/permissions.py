@@ -51,6 +51,8 @@ class Permission(StrEnum):
     MEMBERS_WRITE = "members.write"
     FLEET_READ = "fleet.read"
     FLEET_WRITE = "fleet.write"
+    AUDIT_READ = "audit.read"
+    AUDIT_READ_ALL = "audit.read_all"
     DEAD_LETTERS_READ = "dead_letters.read"
     DEAD_LETTERS_WRITE = "dead_letters.write"
     ROLES_READ = "roles.read"
@@ -72,6 +74,7 @@ IN_ORGANISATION: dict[Permission, frozenset[OrgRole]] = {
     P.JOBS_WRITE: _from(O.MEMBER),
     P.KEYS_WRITE: _from(O.MEMBER),  # one's own
     P.KEYS_MANAGE: _from(O.ADMIN),  # everybody's
+    P.AUDIT_READ: _from(O.ADMIN),
     P.MEMBERS_WRITE: _from(O.ADMIN),  # roles up to one's own, and invitations
     P.ORGANISATION_WRITE: _from(O.ADMIN),
     P.ORGANISATION_DELETE: _from(O.OWNER),
@@ -79,6 +82,7 @@ IN_ORGANISATION: dict[Permission, frozenset[OrgRole]] = {
 ON_PLATFORM: dict[Permission, frozenset[PlatformRole]] = {
     P.FLEET_READ: frozenset({R.SUPPORT, R.OPERATOR, R.ADMIN, R.SUPERADMIN}),
     P.FLEET_WRITE: frozenset({R.OPERATOR, R.ADMIN, R.SUPERADMIN}),
+    P.AUDIT_READ_ALL: frozenset({R.OPERATOR, R.ADMIN, R.SUPERADMIN}),
     P.DEAD_LETTERS_READ: frozenset({R.SUPPORT, R.OPERATOR, R.ADMIN, R.SUPERADMIN}),
     P.DEAD_LETTERS_WRITE: frozenset({R.OPERATOR, R.ADMIN, R.SUPERADMIN}),
     P.ROLES_READ: frozenset({R.ADMIN, R.SUPERADMIN}),

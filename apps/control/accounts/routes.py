@@ -12,7 +12,7 @@ from control.accounts.schemas import LogIn, Me, OrganisationView, Register
 from control.accounts.throttle import Throttle
 from control.auth import Principal, actor_of, csrf_token, session_cookie
 from control.errors import NotSignedIn
-from control.http import Asked, client_ip, tell_rate
+from control.http import Asked, client_ip, tell_about, tell_rate
 from control.plane import Plane
 from wire.clock import utcnow
 
@@ -60,6 +60,7 @@ async def log_in(
     browser = request.headers.get("User-Agent")
     signed_in = await accounts.log_in(plane.db, data.email, data.password, browser, actor_of(request), now)
     if signed_in is None:
+        tell_about(request, await accounts.whose(plane.db, account))
         await throttling.hit(throttle.FAIL_PASSWORD, ip, now=now)
         raise NotSignedIn("E-mail and password do not belong together.", code="bad_credentials")
     return Response(

@@ -17,6 +17,7 @@ from control.audit import service as audit
 from control.audit.service import Actor
 from control.db import Asker, Database, Tx, name_asker
 from control.errors import BadInput, Conflict
+from control.http import About
 from wire.ids import OrgId, PersonId, SessionId, new_id
 from wire.units import DAY_S
 
@@ -128,6 +129,18 @@ async def _first_place(tx: Tx, person: UUID) -> tuple[Member, Organisation] | tu
     mine = select(Member, Organisation).join(Organisation, Organisation.id == Member.org_id)
     row = (await tx.execute(mine.where(Member.person_id == person).order_by(Member.joined_at).limit(1))).first()
     return (row[0], row[1]) if row else (None, None)
+
+
+async def whose(db: Database, email: str) -> About:
+    """Whose account somebody tried. The same statements whether there is one, so that time does not tell; of an address
+    that nobody has nothing is kept: people type passwords there."""
+    async with db.asking(Asker(email=email)) as tx:
+        person = await tx.scalar(select(Person.id).where(Person.email == email))
+        await name_asker(tx, Asker(person=PersonId(person or new_id())))
+        org = await tx.scalar(
+            select(Member.org_id).where(Member.person_id == person).order_by(Member.joined_at).limit(1)
+        )
+    return About(f"person:{person}" if person else "person:unknown", org)
 
 
 async def _make_room(tx: Tx, person: UUID, now: dt.datetime) -> None:

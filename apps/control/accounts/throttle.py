@@ -42,6 +42,16 @@ def address(ip: str) -> str:
     return str(known.ipv4_mapped or ip_network((known, 64), strict=False))
 
 
+def network(ip: str) -> str:
+    """Where an address is, roughly: a provider's customers move about within a /24, or a /48."""
+    try:
+        known = ip_address(ip.partition("%")[0])
+    except ValueError:
+        return ip
+    mapped = known if isinstance(known, IPv4Address) else known.ipv4_mapped
+    return str(ip_network((mapped, 24) if mapped else (known, 48), strict=False))
+
+
 TRY_PASSWORD = Rule("sign-in", 10, MINUTE_S)
 """One address at one account: more than any typing person, too few to guess."""
 FAIL_PASSWORD = Rule("sign-in-failures", 50, 10 * MINUTE_S)

@@ -7,7 +7,7 @@ from uuid import UUID
 from msgspec import Struct, structs
 from sqlalchemy import insert
 
-from control.audit.model import Entry
+from control.audit.model import Entry, Severity
 from control.db import Tx
 
 
@@ -24,6 +24,13 @@ class Actor(Struct, frozen=True, kw_only=True):
 
 
 async def record(tx: Tx, actor: Actor, action: str, target: str, now: dt.datetime, **detail: Any) -> None:
+    """What was there before and is not any more belongs into the detail, as `before`; never a secret."""
+    await record_as(tx, Severity.INFO, actor, action, target, now, **detail)
+
+
+async def record_as(
+    tx: Tx, severity: Severity, actor: Actor, action: str, target: str, now: dt.datetime, **detail: Any
+) -> None:
     """Without RETURNING: the api's role may write rows that it may not read."""
     row = {
         "at": now,
@@ -33,6 +40,7 @@ async def record(tx: Tx, actor: Actor, action: str, target: str, now: dt.datetim
         "target": target,
         "request_id": actor.request_id,
         "ip": actor.ip,
+        "severity": severity,
         "detail": detail,
     }
     await tx.execute(insert(Entry).values(row).inline())

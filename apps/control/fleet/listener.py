@@ -15,6 +15,7 @@ from control.fleet import routes
 from control.fleet.peer import PeerProtocol
 from control.plane import Plane
 from control.serve import Server, bound
+from control.watch import Watch
 from telemetry import logs
 
 log = logs.get(__name__)
@@ -32,6 +33,7 @@ def create_app(plane: Plane) -> ASGIApp:
         route_handlers=[*routes.FOR_EVERYBODY, for_agents],
         dependencies={"plane": Provide(lambda: plane, sync_to_thread=False)},
         exception_handlers={Exception: http.refuse},
+        after_exception=[Watch(plane).refused],
         before_request=http.check_body,
         request_max_body_size=http.JSON_BYTES_MAX,
         openapi_config=None,

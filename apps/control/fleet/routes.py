@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from bus.accounts import AGENT_JWT_S, agent_jwt
 from control.errors import NotSignedIn
 from control.fleet import authority, certificates, peer, service
-from control.http import client_ip
+from control.http import About, client_ip, tell_about
 from control.plane import Plane
 from control.torrents import metadata
 from control.transfers import claim as claims
@@ -60,6 +60,7 @@ async def caller(request: Asked, plane: NamedDependency[Plane]) -> Caller:
     shown = authority.shown(der, plane.settings.trust_domain) if der else None
     if shown is None:
         raise NotSignedIn("Show the certificate that you got when you enrolled.", code="no_certificate")
+    tell_about(request, About(f"agent:{shown.agent}"))
     async with plane.db.working() as tx:
         standing = await certificates.check(tx, shown, utcnow())
     agent = standing.agent

@@ -283,10 +283,10 @@ async def cancel(tx: Tx, org: OrgId, job_id: UUID, actor: Actor, now: dt.datetim
     job, transfer = whole.job, whole.transfer
     if JobAction.CANCEL not in job_actions(job.state):
         raise Conflict(f"This job is {job.state} already.", code="job_ended")
-    job.intent = Intent.STOP
+    job.intent, before = Intent.STOP, job.state
     agent = await _stop_if_unwanted(tx, transfer, actor, now)
     follow.one(tx, job, transfer, now=now, who=actor.name, why="cancelled")
-    await audit.record(tx, actor, "job.cancelled", f"job:{job.id}", now)
+    await audit.record(tx, actor, "job.cancelled", f"job:{job.id}", now, before=before)
     await tx.flush()
     return Cancelled(whole, agent)
 
@@ -314,7 +314,7 @@ async def remove(tx: Tx, org: OrgId, job_id: UUID, actor: Actor, now: dt.datetim
     job.removed_at = job.updated_at = now
     job.version += 1
     follow.tell(tx, job, job.state, now=now, who=actor.name, why="removed")
-    await audit.record(tx, actor, "job.removed", f"job:{job.id}", now)
+    await audit.record(tx, actor, "job.removed", f"job:{job.id}", now, before={"name": job.name, "state": job.state})
 
 
 async def _locked(tx: Tx, org: OrgId, job_id: UUID) -> Whole:

@@ -6,6 +6,7 @@ from datetime import datetime
 from prometheus_client import Gauge
 from sqlalchemy import func, select
 
+from control.audit.model import Entry, Unsealed
 from control.fleet import authority, service
 from control.fleet.service import AgentRow
 from control.plane import Plane
@@ -24,6 +25,8 @@ _CERTIFICATES = Gauge("control_certificate_seconds", "How long a certificate is 
 Said = dict[tuple[str, ...], float]
 _known: dict[Gauge, set[tuple[str, ...]]] = {}
 """What was said last, so that an agent that is gone is not spoken of for ever."""
+_UNSEALED = Gauge("control_audit_unsealed", "Rows of the audit log that wait for their seal.")
+_SEAL_LAG = Gauge("control_audit_seal_lag_seconds", "How long the oldest of them has waited.")
 
 
 async def step(plane: Plane, now: datetime) -> bool:
@@ -34,6 +37,8 @@ async def step(plane: Plane, now: datetime) -> bool:
         )
         dead = await tx.scalar(select(func.count()).where(Transfer.dead_at.is_not(None)))
         agents = await service.listed(tx)
+        queued = select(func.count(), func.min(Entry.at)).join_from(Unsealed, Entry, Entry.id == Unsealed.entry_id)
+        unsealed, since = (await tx.execute(queued)).one()
     transfers = dict(rows.all())
     _say(_TRANSFERS, {(state.value,): transfers.get(state, 0) for state in open_states})
     _DEAD.set(dead or 0)
@@ -43,6 +48,8 @@ async def step(plane: Plane, now: datetime) -> bool:
         f"agent {row.agent.name}": row.agent.certificate_until for row in agents if row.agent.retired_at is None
     }
     _say(_CERTIFICATES, {(whose,): (until - now).total_seconds() for whose, until in ends.items()})
+    _UNSEALED.set(unsealed)
+    _SEAL_LAG.set((now - since).total_seconds() if unsealed else 0)
     return False
 
 

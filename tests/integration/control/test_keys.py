@@ -7,6 +7,7 @@ from sqlalchemy import event, text
 
 from control.accounts import known, tokens
 from control.accounts.permissions import OrgRole
+from control.audit.service import Actor
 from control.db import Asker
 from tests.support.people import Headers, People
 from wire.clock import utcnow
@@ -101,7 +102,7 @@ async def test_when_a_key_was_used_is_written_once_a_minute(people: People) -> N
 async def _used(people: People, headers: Headers, key: KeyId, at: dt.datetime) -> dt.datetime | None:
     token_hash = tokens.digest(headers["Authorization"].removeprefix("Bearer "))
     async with people.plane.asking(Asker(secret_hash=token_hash)) as tx:
-        assert await known.by_key(tx, token_hash, at) is not None
+        assert await known.by_key(tx, token_hash, "127.0.0.0/24", Actor(name="somebody"), at) is not None
     async with people.plane.working() as tx:
         used: dt.datetime | None = (
             await tx.execute(text("SELECT last_used_at FROM api_keys WHERE id = :id"), {"id": key})

@@ -13,12 +13,14 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from msgspec import Struct
+from sqlalchemy import select
 
 from bus.accounts import agent_inbox
 from bus.connect import open_bus
 from bus.credentials import Credentials, tls_context
 from bus.errors import BusDown
 from bus.jwt import new_seed, public_key
+from control.audit.model import Entry, Severity
 from control.audit.service import Actor
 from control.config import Settings
 from control.fleet import pools, service
@@ -149,6 +151,11 @@ async def test_a_certificate_of_our_ca_that_is_no_agents_is_refused(
     for tls, code in shown:
         answer = await post(url, "/fleet/sync", first_sync(BootId(new_id())), tls)
         assert (answer.status_code, answer.json()["code"]) == (401, code)
+    async with plane.working() as tx:
+        refused = select(Entry.severity, Entry.ip).where(
+            Entry.action == "agent.refused", Entry.target == f"agent:{known.agent}"
+        )
+        assert (await tx.execute(refused)).all() == [(Severity.WARNING, "127.0.0.1")]
 
 
 async def test_a_token_is_good_once(plane: Plane, url: str) -> None:

@@ -14,6 +14,7 @@ VERBS = ["up", "test", "check", "bench", "lock", "api", "work", "db upgrade", "a
 VERBS += ["fleet token", "fleet list", "fleet show", "fleet cordon", "fleet uncordon", "fleet drain", "fleet rename"]
 VERBS += ["fleet retire", "fleet pools", "fleet pool", "fleet init"]
 VERBS += ["dead-letter list", "dead-letter replay"]
+VERBS += ["audit verify"]
 
 
 @pytest.mark.parametrize("verb", VERBS)

@@ -1,0 +1,138 @@
+"""Every operation that changes something leaves its row, by the OpenAPI document; and so does a refusal."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import msgspec
+import pytest
+
+from control.plane import Plane
+from tests.integration.control.test_audit_search import operator
+from tests.integration.control.test_delivery import CONTENT, stored
+from tests.support.control import PASSWORD, Api, magnet, serving, torrent_file
+from tests.support.fleet import add_agent
+
+CHANGES = ("post", "put", "patch", "delete")
+WRITES = {
+    "POST /api/v1/auth/register": "person.registered",
+    "POST /api/v1/auth/login": "session.started",
+    "POST /api/v1/auth/logout": "session.ended",
+    "POST /api/v1/auth/keys": "key.created",
+    "DELETE /api/v1/auth/keys/{key_id}": "key.revoked",
+    "POST /api/v1/jobs": "job.added",
+    "POST /api/v1/jobs/{job_id}/cancel": "job.cancelled",
+    "DELETE /api/v1/jobs/{job_id}": "job.removed",
+    "POST /api/v1/jobs/{job_id}/files/{index}/link": "link.made",
+    "POST /api/v1/fleet/tokens": "fleet.token_made",
+    "POST /api/v1/fleet/agents/{agent}/retire": "fleet.retired",
+}
+CHANGES_NOTHING = {
+    "POST /api/v1/auth/token": "a signed sentence of ten minutes; no row of any table",
+    "POST /api/v1/torrents/inspect": "reads what was sent",
+}
+
+
+@pytest.fixture(scope="module")
+async def own(plane: Plane, api: Api) -> AsyncIterator[Api]:
+    """A listener of its own: its throttles are not those of the other tests."""
+    async with serving(plane) as url:
+        yield Api(url, plane, api.databases)
+
+
+async def test_every_operation_that_changes_something_is_known_to_write_its_row(own: Api) -> None:
+    async with own.client() as http:
+        said: dict[str, Any] = (await http.get("/api/schema")).json()
+    found = {f"{m.upper()} {path}" for path, item in said["paths"].items() for m in item if m in CHANGES}
+    assert found == WRITES.keys() | CHANGES_NOTHING.keys()
+
+
+async def test_each_of_them_writes_it(own: Api, plane: Plane) -> None:
+    agent = await add_agent(plane)
+    done: dict[str, str] = {}
+
+    async def call(http: httpx.AsyncClient, operation: str, body: dict[str, Any] | None = None, **ids: str) -> Any:
+        method, _, path = operation.partition(" ")
+        request_id = f"complete-{len(done)}-{agent.id}"[:64]
+        answer = await http.request(method, path.format(**ids), json=body, headers={"X-Request-Id": request_id})
+        assert answer.is_success, answer.text
+        row = f"SELECT action, actor, ip FROM audit WHERE request_id = '{request_id}'"
+        done[operation], actor, ip = (await own.databases.sql(row)).split("|")
+        assert (":" in actor, ip) == (True, "127.0.0.1")
+        return answer.json() if answer.content else None
+
+    account = {"email": f"complete-{agent.id}@example.org", "password": PASSWORD}
+    async with own.client() as http, operator(own) as admin:
+        await call(http, "POST /api/v1/auth/register", account)
+        signed_in = await call(http, "POST /api/v1/auth/login", account)
+        http.headers["X-CSRF-Token"] = signed_in["csrf_token"]
+        key = await call(http, "POST /api/v1/auth/keys", {"name": "x"})
+        await call(http, "DELETE /api/v1/auth/keys/{key_id}", key_id=key["id"])
+        job = await call(http, "POST /api/v1/jobs", {"magnet": magnet("c0")})
+        await call(http, "POST /api/v1/jobs/{job_id}/cancel", job_id=job["id"])
+        await call(http, "DELETE /api/v1/jobs/{job_id}", job_id=job["id"])
+        data = torrent_file("complete", size=len(CONTENT))
+        whole = (await http.post("/api/v1/jobs", files={"torrent": ("a", data)})).json()
+        await stored(plane, whole["id"])
+        await call(http, "POST /api/v1/jobs/{job_id}/files/{index}/link", job_id=whole["id"], index="0")
+        await call(http, "POST /api/v1/auth/logout")
+        await call(admin, "POST /api/v1/fleet/tokens", {})
+        await call(admin, "POST /api/v1/fleet/agents/{agent}/retire", agent=str(agent.id))
+    assert done == WRITES
+
+
+async def events(api: Api, where: str) -> list[list[str]]:
+    said = await api.databases.sql(
+        f"SELECT action, severity, actor, target, detail->>'code' FROM audit WHERE {where} ORDER BY id"
+    )
+    return [line.split("|") for line in said.splitlines()]
+
+
+async def test_what_was_refused_stands_in_the_log_with_who_and_how_bad(own: Api) -> None:
+    async with own.member() as http, own.client() as somebody:
+        me = (await http.get("/api/v1/auth/me")).json()
+        tried = {"email": me["email"], "password": "something else"}
+        await somebody.post("/api/v1/auth/login", json=tried)
+        await somebody.post(
+            "/api/v1/auth/login", json=tried | {"email": "nobody@example.org"}, headers={"X-Request-Id": "nobody-1"}
+        )
+        await http.get("/api/v1/fleet/agents")
+        await http.post("/api/v1/auth/keys", json={"name": "x"}, headers={"X-CSRF-Token": "forged"})
+        shown = (await http.get("/api/v1/audit", params={"severity": "warning"})).json()["items"]
+    person = f"person:{me['id']}"
+    assert await events(own, f"org_id = '{me['organisation']['id']}' AND severity <> 'info'") == [
+        ["sign_in.failed", "notice", "somebody", person, "bad_credentials"],
+        ["permission.refused", "warning", person, "route:/api/v1/fleet/agents", "operators_only"],
+        ["request.forged", "warning", person, "route:/api/v1/auth/keys", "csrf"],
+    ]
+    assert [each["action"] for each in shown] == ["request.forged", "permission.refused"]
+    assert await events(own, "request_id = 'nobody-1' AND org_id IS NULL") == [
+        ["sign_in.failed", "notice", "somebody", "person:unknown", "bad_credentials"]
+    ]
+
+
+async def test_a_key_that_is_used_from_a_new_network_is_told_of_once(api: Api, plane: Plane) -> None:
+    settings = msgspec.structs.replace(plane.settings, trusted_proxies="127.0.0.1")
+    async with serving(msgspec.structs.replace(plane, settings=settings)) as url:
+        own = Api(url, plane, api.databases)
+        async with own.member() as http, own.client() as program:
+            made = (await http.post("/api/v1/auth/keys", json={"name": "x"})).json()
+            program.headers["Authorization"] = f"Bearer {made['secret']}"
+            for ip in ("9.9.9.1", "9.9.9.200", "8.8.8.8", "9.9.9.3", "8.8.8.9", "2001:db8::1", "2001:db8:0:1::1"):
+                program.headers["X-Forwarded-For"] = ip
+                assert (await program.get("/api/v1/auth/me")).status_code == 200
+    key = f"key:{made['id']}"
+    row = ["key.new_place", "warning", key, key, ""]
+    assert await events(api, f"target = '{key}' AND severity <> 'info'") == [row, row]
+    said = await api.databases.sql(f"SELECT ip, detail->>'network' FROM audit WHERE actor = '{key}' ORDER BY id")
+    assert said.split() == ["8.8.8.8|8.8.8.0/24", "2001:db8::1|2001:db8::/48"]
+
+
+async def test_nobody_fills_the_log_by_being_refused(plane: Plane, api: Api) -> None:
+    async with serving(plane) as url:
+        own = Api(url, plane, api.databases)
+        async with own.member() as http:
+            me = (await http.get("/api/v1/auth/me")).json()
+            for _ in range(15):
+                assert (await http.get("/api/v1/fleet/agents")).status_code == 403
+    assert len(await events(api, f"org_id = '{me['organisation']['id']}' AND action = 'permission.refused'")) == 10
