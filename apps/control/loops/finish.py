@@ -209,10 +209,11 @@ async def _look_for_gone(plane: Plane, now: dt.datetime) -> None:
 
 def _said_to_be_done() -> Select[UUID]:
     """Agents say so; or all was stored when the last one died, and nobody was left to say it."""
+    stored = exists().where(Object.transfer_id == Transfer.id, Object.file == File.index, Object.stored_at.is_not(None))
     left = exists().where(
         File.torrent_id == Transfer.torrent_id,
         File.kind == "file",
-        ~exists().where(Object.transfer_id == Transfer.id, Object.file == File.index, Object.stored_at.is_not(None)),
+        ~stored.correlate_except(Object),  # by itself it would look no further out than the files
     )
     orphaned = (Transfer.state == TransferState.WAITING) & (Transfer.epoch > 0) & ~left
     return (
