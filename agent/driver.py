@@ -30,7 +30,9 @@ from agent.running import (
     InEngine,
     InfoFetched,
     Judged,
+    Paused,
     Prepared,
+    Resumed,
     Run,
     begin,
     done,
@@ -92,7 +94,7 @@ class Driver:
         self._inbox.put_nowait(None)
 
     def load(self) -> int:
-        return len(self.desired.wanted)
+        return self.desired.at_work()
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as self._group:
@@ -188,6 +190,8 @@ class Driver:
                 log.warning(
                     "transfer.failed", transfer=after.transfer, code=after.failure.code, detail=after.failure.detail
                 )
+            elif after.paused is not before.paused:
+                log.info("transfer.paused" if after.paused else "transfer.resumed", transfer=after.transfer)
             elif done(after):
                 log.info("transfer.done", transfer=after.transfer, epoch=after.epoch)
             else:
@@ -211,7 +215,8 @@ class Driver:
 
     def _may_upload(self, transfer: TransferId) -> Transfer | None:
         run = self.runs[transfer]
-        return self._transfers[transfer] if run.prepared and not run.failure and not self._leaving else None
+        idle = run.paused or run.failure or self._leaving
+        return self._transfers[transfer] if run.prepared and not idle else None
 
     def _act(self, action: reconcile.Action) -> None:
         transfer = action.transfer
@@ -222,6 +227,13 @@ class Driver:
                 self._drop(transfer, wipe=wipe)
             case reconcile.Go():
                 self._hear(Judged(transfer, go=True))
+            case reconcile.Pause():
+                self._engine.pause(transfer)
+                self._hear(Paused(transfer))
+                self.changed()
+            case reconcile.Resume():
+                self._engine.resume(transfer)
+                self._hear(Resumed(transfer))
             case reconcile.FetchInfo():
                 self._errand(transfer, Errand.FETCH_INFO, self._fetch_info)
             case reconcile.FetchMetadata():
@@ -352,9 +364,9 @@ async def _awaited(work: Awaitable[None]) -> None:
     await work
 
 
-def _tells(run: Run) -> tuple[Phase, bool, Failure | None]:
+def _tells(run: Run) -> tuple[Phase, bool, bool, Failure | None]:
     """What the control plane should hear of at once."""
-    return phase(run), done(run), run.failure
+    return phase(run), done(run), run.paused, run.failure
 
 
 def _endpoint(peer: str) -> tuple[str, int]:

@@ -3,7 +3,7 @@
     nothing ──► metadata from peers ──► judged by the control plane ──► prepared ──► in the engine ──► all stored
        └────── info dict had from the control plane ─────────────────────►┘
 
-Intent is not kept here: `reconcile` compares it with this.
+Whichever it is at, it may be paused. Intent is not kept here: `reconcile` compares it with this.
 """
 
 from enum import StrEnum
@@ -46,6 +46,7 @@ class Run(Struct, frozen=True):
     prepared: bool = False
     """The units are laid out and what earlier epochs stored is known."""
     engine: InEngine = InEngine.NONE
+    paused: bool = False
     checked: bool = False
     unready: int = 0
     unstored: int = 0
@@ -61,6 +62,14 @@ class Began(Struct, frozen=True):
 class Entered(Struct, frozen=True):
     transfer: TransferId
     engine: InEngine
+
+
+class Paused(Struct, frozen=True):
+    transfer: TransferId
+
+
+class Resumed(Struct, frozen=True):
+    transfer: TransferId
 
 
 class InfoFetched(Struct, frozen=True):
@@ -93,7 +102,7 @@ class Failed(Struct, frozen=True):
     failure: Failure
 
 
-Event = EngineEvent | Began | Entered | InfoFetched | Judged | Prepared | Counted | Failed
+Event = EngineEvent | Began | Entered | Paused | Resumed | InfoFetched | Judged | Prepared | Counted | Failed
 
 
 def begin(spec: Spec) -> Run:
@@ -116,6 +125,10 @@ def fold(run: Run, event: Event) -> Run:
             return replace(run, errand=errand)
         case Entered(engine=engine):
             return replace(run, engine=engine, checked=False, figures=None)
+        case Paused():
+            return replace(run, paused=True)
+        case Resumed():
+            return replace(run, paused=False)
         case InfoFetched():
             return replace(run, info_here=True, errand=Errand.NONE)
         case Judged(go=go):

@@ -84,6 +84,11 @@ class Engine(Protocol):
 
     def remove(self, transfer: TransferId) -> None: ...
 
+    def pause(self, transfer: TransferId) -> None:
+        """Connections end, and nothing is fetched; what is there can still be read."""
+
+    def resume(self, transfer: TransferId) -> None: ...
+
     def ask(self, transfer: TransferId, pieces: Sequence[tuple[int, int]]) -> None:
         """Changes priorities of pieces: 0 not wanted, 7 first."""
 

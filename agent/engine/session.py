@@ -15,7 +15,7 @@ import libtorrent as lt
 from agent.config import Settings
 from agent.engine import alerts
 from agent.engine.api import Add, Broke, EngineEvent, MetadataArrived, MetadataMismatch, NotThere
-from agent.engine.settings import ip_filter, load_limits, pack
+from agent.engine.settings import RECONNECT_S, ip_filter, load_limits, pack
 from agent.engine.silence import NotSilent, silence
 from telemetry import logs
 from wire.ids import TransferId
@@ -24,6 +24,9 @@ log = logs.get(__name__)
 
 CLOSE_S = 8.0
 """A session that ends says goodbye to its trackers, a second each at most; then it is left behind."""
+RECONNECT_AT_ONCE_S = 1
+RECONNECTING_S = 10.0
+"""Each second libtorrent tries some of the peers that it knows: long enough for hundreds."""
 _FLAGS = lt.torrent_flags
 _PLAIN = _FLAGS.update_subscribe | _FLAGS.apply_ip_filter | _FLAGS.duplicate_is_error
 
@@ -38,6 +41,7 @@ class Session:
         self._reads: dict[tuple[TransferId, int], list[asyncio.Future[bytes]]] = {}
         self._allowed: tuple[str, ...] = ()
         self._heard: Callable[[EngineEvent], None] = lambda event: None
+        self._patience: asyncio.TimerHandle | None = None
         params = lt.session_params()
         params.settings = pack(settings)
         params.ip_filter = ip_filter(())
@@ -79,6 +83,19 @@ class Session:
         for key in [key for key in self._reads if key[0] == transfer]:
             self._answer(key, None, "the torrent was removed")
 
+    def pause(self, transfer: TransferId) -> None:
+        if handle := self._handles.get(transfer):
+            handle.pause()
+
+    def resume(self, transfer: TransferId) -> None:
+        """With the peers that it had: for a moment nobody has to wait before he is connected to again."""
+        if handle := self._handles.get(transfer):
+            handle.resume()
+            self._live.apply_settings({"min_reconnect_time": RECONNECT_AT_ONCE_S})
+            if self._patience is not None:
+                self._patience.cancel()
+            self._patience = self._loop.call_later(RECONNECTING_S, self._be_patient)
+
     def ask(self, transfer: TransferId, pieces: Sequence[tuple[int, int]]) -> None:
         if pieces and (handle := self._handles.get(transfer)):
             handle.prioritize_pieces(list(pieces))
@@ -106,6 +123,8 @@ class Session:
             return
         session, self._session = self._session, None
         self._loop.remove_reader(self._rung)
+        if self._patience is not None:
+            self._patience.cancel()
         session.pause()
         self._handles.clear()
         self._transfers.clear()
@@ -121,6 +140,10 @@ class Session:
             return  # its threads may still ring
         self._bell.close()
         self._rung.close()
+
+    def _be_patient(self) -> None:
+        self._patience = None
+        self._live.apply_settings({"min_reconnect_time": RECONNECT_S})
 
     @property
     def _live(self) -> lt.session:

@@ -60,6 +60,8 @@ class Settings(Struct, frozen=True, kw_only=True, dict=True):
     sync_s: float = 1.5
     tick_s: float = 5
     grant_s: float = 900
+    pause_kept_s: float = 3600
+    """So long a paused transfer keeps its place on its agent's disk; then what was not stored yet is let go."""
 
     log_format: str = "json"
     log_level: str = "info"

@@ -10,13 +10,13 @@ from control.jobs.model import Event, Job
 from control.transfers.model import Transfer
 from wire.ids import JobId
 from wire.messages import JobEvent
-from wire.states import JobState, job_state
+from wire.states import JobState, TransferState, job_state
 
 
 async def jobs_of(tx: Tx, transfer: Transfer, *, now: dt.datetime, who: str, why: str) -> None:
     """Every job that holds the transfer takes its state from it, with an event row and an outbox row each. A job that
-    was cancelled or has expired stays so, whatever another makes of its transfer."""
-    over = (JobState.CANCELLED, JobState.EXPIRED)
+    has its files, was cancelled or has expired stays so, whatever another makes of its transfer."""
+    over = (JobState.COMPLETED, JobState.CANCELLED, JobState.EXPIRED)
     holders = select(Job).where(Job.transfer_id == transfer.id, Job.state.not_in(over)).with_for_update(key_share=True)
     for job in (await tx.scalars(holders)).all():
         one(tx, job, transfer, now=now, who=who, why=why)
@@ -29,6 +29,7 @@ def one(tx: Tx, job: Job, transfer: Transfer, *, now: dt.datetime, who: str, why
         transfer.state,
         metadata_known=transfer.size_bytes is not None,
         claimed_before=transfer.epoch > 0,
+        complete=transfer.state is TransferState.STORED,
     )
     if not job.move(to, now):
         return

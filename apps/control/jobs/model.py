@@ -3,6 +3,7 @@
 import datetime as dt
 import uuid
 
+from sqlalchemy import ColumnElement
 from sqlalchemy.orm import Mapped, mapped_column
 
 from control.db import Base, IllegalMove, States
@@ -34,6 +35,8 @@ class Job(Base):
     updated_at: Mapped[dt.datetime]
     ended_at: Mapped[dt.datetime | None]
     removed_at: Mapped[dt.datetime | None]
+    data_kept: Mapped[bool] = mapped_column(default=False)
+    """Removed from the list, and yet what it stored stays."""
 
     def move(self, to: JobState, now: dt.datetime) -> bool:
         """Only `jobs.follow` calls this: a state is never without its event."""
@@ -58,3 +61,8 @@ class Event(Base):
     who: Mapped[str]
     why: Mapped[str]
     at: Mapped[dt.datetime]
+
+
+def holds_data() -> ColumnElement[bool]:
+    """What its transfer stored is not to be purged."""
+    return Job.removed_at.is_(None) | Job.data_kept

@@ -7,11 +7,11 @@ agent at the current epoch writes `rev`, `done` and the byte counts, through its
 import datetime as dt
 import uuid
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Mapped, mapped_column
 
 from control.db import Base, IllegalMove, States, Tx
-from wire.states import ON_AGENT, TRANSFER_ENDED, TRANSFER_MOVES, Intent, TransferState
+from wire.states import ON_AGENT, TRANSFER_ENDED, TRANSFER_MOVES, WANTS_AGENT, Intent, TransferState
 
 
 class Transfer(Base):
@@ -47,6 +47,8 @@ class Transfer(Base):
     down_bytes: Mapped[int] = mapped_column(default=0)
     stored_bytes: Mapped[int] = mapped_column(default=0)
     progress_at: Mapped[dt.datetime | None]
+    paused_at: Mapped[dt.datetime | None]
+    """Since when nobody wants it to run; set while its intent is to pause."""
     created_at: Mapped[dt.datetime]
     moved_at: Mapped[dt.datetime]
     ended_at: Mapped[dt.datetime | None]
@@ -61,8 +63,7 @@ class Transfer(Base):
         if to not in ON_AGENT:
             self.agent_id = self.boot = self.claim_id = None
             self.done = False
-        if to in TRANSFER_ENDED:
-            self.ended_at = now
+        self.ended_at = now if to in TRANSFER_ENDED else None
         return True
 
 
@@ -107,6 +108,12 @@ class Tombstone(Base):
     scope_id: Mapped[uuid.UUID]
     created_at: Mapped[dt.datetime]
     last_sweep_at: Mapped[dt.datetime]
+
+
+def at_work() -> ColumnElement[bool]:
+    """Takes one of its organisation's slots: on an agent or offered, and not paused."""
+    places = (*ON_AGENT, TransferState.OFFERED)
+    return Transfer.state.in_(places) & Transfer.intent.in_(WANTS_AGENT)
 
 
 async def locked(tx: Tx, transfer_id: uuid.UUID) -> Transfer | None:

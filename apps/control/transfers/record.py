@@ -140,7 +140,7 @@ async def _answer_found(
 
 
 async def _adopt(tx: Tx, settings: Settings, transfer: Transfer, agent: Agent, epoch: int, now: dt.datetime) -> bool:
-    if transfer.intent is not Intent.RUN or transfer.pool != agent.pool or agent.state is not AgentState.READY:
+    if transfer.intent is Intent.STOP or transfer.pool != agent.pool or agent.state is not AgentState.READY:
         return False
     if transfer.state in ON_AGENT and transfer.agent_id == agent.id and transfer.boot == agent.boot:
         return transfer.rev == 0  # adopted a moment ago, by this very boot
@@ -224,7 +224,7 @@ async def _jobs_of(tx: Tx, held: dict[UUID, Transfer]) -> dict[UUID, list[tuple[
     if held:
         rows = await tx.execute(
             select(Job.transfer_id, Job.org_id, Job.id).where(
-                Job.transfer_id.in_(held), Job.removed_at.is_(None), Job.intent == Intent.RUN
+                Job.transfer_id.in_(held), Job.removed_at.is_(None), Job.intent != Intent.STOP
             )
         )
         for transfer_id, org, job in rows.all():

@@ -8,7 +8,7 @@ from control.db import Tx
 from control.transfers import moves, retry
 from control.transfers.model import Transfer
 from wire.messages import Failure
-from wire.states import Intent
+from wire.states import WANTS_AGENT
 
 _CHANCE = Random()  # spreads retries, guards nothing
 
@@ -17,7 +17,7 @@ async def after_failure(
     tx: Tx, transfer: Transfer, failure: Failure, settings: Settings, *, now: dt.datetime, who: str
 ) -> None:
     """The agent said what went wrong. Five tries, each later than the one before; then failed, with the last reason."""
-    if transfer.intent is Intent.RUN and (not failure.retryable or retry.is_last(transfer.tries)):
+    if transfer.intent in WANTS_AGENT and (not failure.retryable or retry.is_last(transfer.tries)):
         await moves.fail(tx, transfer, failure, now=now, who=who)
         return
     transfer.not_before = retry.not_before(transfer.tries, _CHANCE, now, settings.time_scale)
@@ -28,7 +28,7 @@ async def after_failure(
 async def after_loss(tx: Tx, transfer: Transfer, settings: Settings, *, now: dt.datetime, who: str, why: str) -> None:
     """The agent fell silent, or began anew without it. The first time it is tried again at once, for most often that
     was the machine's fault; a transfer that kills agents waits longer each time, and ends too."""
-    if transfer.intent is Intent.RUN and retry.is_last(transfer.tries):
+    if transfer.intent in WANTS_AGENT and retry.is_last(transfer.tries):
         await moves.fail(tx, transfer, retry.TRIES_SPENT, now=now, who=who)
         return
     transfer.not_before = None

@@ -48,7 +48,7 @@ async def build(tx: Tx, transfer: Transfer, settings: Settings) -> Spec:
 
 async def holders(tx: Tx, transfer_id: UUID) -> list[Job]:
     """Jobs that still want it, oldest first."""
-    wanting = select(Job).where(Job.transfer_id == transfer_id, Job.intent == Intent.RUN, Job.removed_at.is_(None))
+    wanting = select(Job).where(Job.transfer_id == transfer_id, Job.intent != Intent.STOP, Job.removed_at.is_(None))
     return list(await tx.scalars(wanting.order_by(Job.id)))
 
 

@@ -93,3 +93,19 @@ def test_refused_space_is_filtered_but_for_what_the_pool_allows() -> None:
     allowed = ip_filter(["127.0.0.0/8"])
     assert not allowed.access("127.0.0.1")
     assert allowed.access("10.0.0.1")
+
+
+async def test_a_paused_torrent_is_read_from_and_goes_on_at_once_when_it_is_resumed(tmp_path: Path) -> None:
+    with seed(tmp_path / "seeder", SIZES) as seeded:
+        async with Listening(tmp_path) as engine:
+            transfer, book = new_transfer(), seeded.book()
+            add = seeded.add(tmp_path / "data", transfer, book)
+            engine.session.add(replace(add, priorities=[7, *[0] * (seeded.info.piece_count - 1)]))
+            await engine.until(lambda said: verified(said) == {0})
+            engine.session.pause(transfer)
+            engine.session.ask(transfer, [(piece, 7) for piece in all_of(seeded)])
+            whole = b"".join(seeded.content[file.index] for file in seeded.info.content)
+            assert await engine.session.read(transfer, 0) == whole[: seeded.info.piece_length]
+            assert verified(engine.said) == {0}
+            engine.session.resume(transfer)
+            await engine.until(lambda said: verified(said) == all_of(seeded))

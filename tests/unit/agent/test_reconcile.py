@@ -14,7 +14,9 @@ from agent.reconcile import (
     Go,
     Halt,
     Judge,
+    Pause,
     Prepare,
+    Resume,
     Start,
     Wanted,
     plan,
@@ -28,7 +30,9 @@ from agent.running import (
     InEngine,
     InfoFetched,
     Judged,
+    Paused,
     Prepared,
+    Resumed,
     Run,
     begin,
     done,
@@ -149,3 +153,25 @@ def test_two_that_start_together_do_not_both_enter_the_engine() -> None:
     both: list[Spec] = [spec(v1="cc" * 20), spec(v1="cc" * 20)]
     runs: Mapping[TransferId, Run] = {one.transfer: begin(one) for one in both}
     assert plan({one.transfer: Wanted(one) for one in both}, runs) == [FetchMetadata(both[0].transfer)]
+
+
+def test_what_is_paused_stays_as_it_is_and_goes_on_from_there() -> None:
+    asked = spec(has_info=True, go=True)
+    t = asked.transfer
+    run = happen(begin(asked), InfoFetched(t))
+    paused, wanted = Wanted(asked, go=True, paused=True), Wanted(asked, go=True)
+    assert next_action(paused, run) == Pause(t)
+    run = happen(run, Paused(t))
+    assert next_action(paused, run) is None
+    assert next_action(wanted, run) == Resume(t)
+    run = happen(run, Resumed(t), Began(t, Errand.PREPARE), Prepared(t, unready=2, unstored=2))
+    run = happen(run, Entered(t, InEngine.CONTENT))
+    assert next_action(paused, run) == Pause(t)
+    assert next_action(wanted, happen(run, Paused(t), Resumed(t))) is None
+
+
+def test_what_fails_while_it_is_paused_leaves_the_engine() -> None:
+    asked = spec(has_info=True, go=True)
+    t = asked.transfer
+    run = happen(begin(asked), Entered(t, InEngine.CONTENT), Paused(t), Broke(t, "disk_error", "x", retryable=True))
+    assert next_action(Wanted(asked, go=True, paused=True), run) == Halt(t)

@@ -88,6 +88,19 @@ def test_stop_lets_go_and_go_is_heard() -> None:
     assert desired.wanted[other.transfer].go
 
 
+def test_a_paused_transfer_is_held_and_takes_no_slot() -> None:
+    one, found = spec(), spec(epoch=2)
+    desired = Desired()
+    desired.take(one)
+    paused = Verdict(one.transfer, "ok", Intent.PAUSE)
+    adopted = Verdict(found.transfer, "adopt", Intent.PAUSE, spec=found)
+    desired.heard(sync_of(desired), Synced([paused, adopted], 1))
+    assert (len(desired.held()), desired.at_work()) == (2, 0)
+    desired.heard(sync_of(desired), Synced([Verdict(one.transfer, "ok", Intent.RUN)], 1))
+    assert not desired.wanted[one.transfer].paused
+    assert desired.at_work() == 1
+
+
 def test_what_was_found_is_adopted_under_the_new_epoch() -> None:
     found = spec(epoch=5)
     desired = Desired()

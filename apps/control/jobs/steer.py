@@ -1,0 +1,121 @@
+"""Verbs on a job that is there: pause, resume, cancel, retry, remove.
+
+Each changes what the job wants; its transfer then takes its intent from all its jobs (`jobs.holders`), and its agent
+hears of it with its next sync, which a nudge makes at once.
+"""
+
+import datetime as dt
+from uuid import UUID
+
+from msgspec import Struct
+from sqlalchemy import select
+
+from control.audit import service as audit
+from control.audit.service import Actor
+from control.db import Tx
+from control.errors import Conflict, QuotaSpent
+from control.jobs import follow, holders, quota
+from control.jobs import service as jobs
+from control.jobs.model import Job
+from control.jobs.service import Whole
+from control.torrents.model import Torrent
+from control.transfers.model import Transfer
+from wire.ids import OrgId, TransferId
+from wire.states import Intent, JobAction, JobState, job_actions
+
+
+class Steered(Struct, frozen=True):
+    whole: Whole
+    agent: UUID | None
+    """Should be told to look again."""
+
+
+async def pause(tx: Tx, org: OrgId, job_id: UUID, actor: Actor, now: dt.datetime) -> Steered:
+    """Its slot is free at once. What is stored stays stored, and for a while its agent keeps what it has."""
+    whole = await jobs.locked(tx, org, job_id)
+    _check(whole.job, JobAction.PAUSE)
+    whole.job.intent = Intent.PAUSE
+    return await _settled(tx, whole, actor, "paused", now)
+
+
+async def resume(tx: Tx, org: OrgId, job_id: UUID, actor: Actor, now: dt.datetime) -> Steered:
+    await quota.lock(tx, org)
+    whole = await jobs.locked(tx, org, job_id)
+    _check(whole.job, JobAction.RESUME)
+    whole.job.intent = Intent.RUN
+    await _allow(tx, org, whole.transfer)
+    return await _settled(tx, whole, actor, "resumed", now)
+
+
+async def cancel(tx: Tx, org: OrgId, job_id: UUID, actor: Actor, now: dt.datetime) -> Steered:
+    """The job is cancelled at once. Its transfer stops with it, unless somebody else wants it too."""
+    whole = await jobs.locked(tx, org, job_id)
+    _check(whole.job, JobAction.CANCEL)
+    whole.job.intent = Intent.STOP
+    return await _settled(tx, whole, actor, "cancelled", now)
+
+
+async def retry(tx: Tx, org: OrgId, job_id: UUID, actor: Actor, now: dt.datetime) -> Steered:
+    """The same job once more, from what is still stored, with all its tries."""
+    await quota.lock(tx, org)
+    seen = await jobs.get(tx, org, job_id)
+    _check(seen.job, JobAction.RETRY)
+    await tx.execute(select(Torrent.id).where(Torrent.id == seen.torrent.id).with_for_update(key_share=True))
+    whole = await jobs.locked(tx, org, job_id)
+    _check(whole.job, JobAction.RETRY)
+    if await jobs.active(tx, org, whole.torrent) is not None:
+        raise Conflict("Another job of this organisation asks for the same torrent.", code="already_active")
+    size = whole.torrent.size_bytes or 0
+    await quota.check_room(tx, org, size, TransferId(whole.transfer.id))
+    whole.job.intent = Intent.CHOOSE if whole.job.intent is Intent.CHOOSE else Intent.RUN
+    await jobs.give_up_failed(tx, whole.transfer, but=whole.job.id)
+    await jobs.take_up(tx, whole.transfer, whole.torrent, actor, "retried", now)
+    follow.one(tx, whole.job, whole.transfer, now=now, who=actor.name, why="retried")
+    return await _settled(tx, whole, actor, "retried", now)
+
+
+async def remove(tx: Tx, org: OrgId, job_id: UUID, actor: Actor, now: dt.datetime, *, keep_data: bool) -> None:
+    """Off the list; what only it held in the store is purged, or kept for whoever asks for the torrent again."""
+    job = (await jobs.locked(tx, org, job_id)).job
+    if JobAction.REMOVE not in job_actions(job.state):
+        raise Conflict("This job has not ended: cancel it first.", code="job_active")
+    if keep_data and job.state is not JobState.COMPLETED:
+        raise Conflict(f"This job is {job.state}: only what is completed can be kept.", code="nothing_to_keep")
+    job.data_kept = keep_data
+    job.removed_at = job.updated_at = now
+    job.version += 1
+    follow.tell(tx, job, job.state, now=now, who=actor.name, why="removed")
+    await audit.record(tx, actor, "job.removed", f"job:{job.id}", now, data_kept=keep_data)
+
+
+async def _settled(tx: Tx, whole: Whole, actor: Actor, verb: str, now: dt.datetime) -> Steered:
+    job, transfer = whole.job, whole.transfer
+    agent = await holders.settle(tx, transfer, now=now, who=actor.name, why=verb)
+    follow.one(tx, job, transfer, now=now, who=actor.name, why=verb)
+    await audit.record(tx, actor, f"job.{verb}", f"job:{job.id}", now)
+    await tx.flush()
+    return Steered(whole, agent)
+
+
+async def _allow(tx: Tx, org: OrgId, transfer: Transfer) -> None:
+    """What was looked at first is judged when it is to run."""
+    if transfer.go or transfer.size_bytes is None:
+        return
+    if not await quota.fits(tx, org, transfer.size_bytes, TransferId(transfer.id)):
+        raise QuotaSpent(quota.too_much(org, transfer.size_bytes))
+    transfer.go = True
+
+
+def _check(job: Job, action: JobAction) -> None:
+    if action in job_actions(job.state):
+        return
+    code = "job_ended" if action is JobAction.CANCEL else f"cannot_{action}"
+    raise Conflict(f"This job is {job.state}: it cannot be {_PAST[action]} now.", code=code)
+
+
+_PAST = {
+    JobAction.PAUSE: "paused",
+    JobAction.RESUME: "resumed",
+    JobAction.CANCEL: "cancelled",
+    JobAction.RETRY: "tried again",
+}

@@ -1,0 +1,22 @@
+"""Steering: what people want of a job beside that it runs, and what its transfer takes from all its jobs."""
+
+from alembic import op
+
+revision = "20261121_steering"
+down_revision = "20261121_spine"
+
+COLUMNS = {
+    "transfers": "ADD paused_at timestamptz",
+    "jobs": "ADD data_kept boolean NOT NULL DEFAULT false",
+}
+INDEX = "CREATE INDEX transfers_paused ON transfers (paused_at) WHERE paused_at IS NOT NULL"
+
+
+def upgrade() -> None:
+    for table, columns in COLUMNS.items():
+        op.execute(f"ALTER TABLE {table} {columns}")
+    op.execute(INDEX)
+
+
+def downgrade() -> None:
+    raise RuntimeError("jobs would lose what people chose: restore a backup instead")
