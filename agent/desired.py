@@ -41,8 +41,9 @@ class Desired:
             return
         want = self.wanted.get(verdict.transfer)
         if want is not None and want.spec.epoch == epoch:
+            spec = want.spec if verdict.steer is None else replace(want.spec, steer=verdict.steer)
             paused = verdict.intent is Intent.PAUSE
-            self.wanted[verdict.transfer] = replace(want, go=want.go or verdict.go, paused=paused)
+            self.wanted[verdict.transfer] = replace(want, spec=spec, go=want.go or verdict.go, paused=paused)
 
     def at_work(self) -> int:
         """What is paused keeps its place on disk and takes no slot."""

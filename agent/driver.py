@@ -34,6 +34,7 @@ from agent.running import (
     Prepared,
     Resumed,
     Run,
+    Steered,
     begin,
     done,
     fold,
@@ -234,6 +235,8 @@ class Driver:
             case reconcile.Resume():
                 self._engine.resume(transfer)
                 self._hear(Resumed(transfer))
+            case reconcile.Steer():
+                self._steer(transfer)
             case reconcile.FetchInfo():
                 self._errand(transfer, Errand.FETCH_INFO, self._fetch_info)
             case reconcile.FetchMetadata():
@@ -257,6 +260,15 @@ class Driver:
         self.runs[spec.transfer] = begin(spec)
         self._pump.join(spec.transfer)
         self.wake.set()
+
+    def _steer(self, transfer: TransferId) -> None:
+        held = self._transfers[transfer]
+        held.spec = self.desired.wanted[transfer].spec
+        if held.book is not None:
+            held.book.choose(held.spec.steer.files)
+            self._engine.ask(transfer, list(enumerate(held.book.priorities())))
+        unready, unstored = (held.book.unready, held.book.unstored) if held.book else (0, 0)
+        self._hear(Steered(transfer, held.spec.steer.rev, unready, unstored))
 
     def _drop(self, transfer: TransferId, *, wipe: bool) -> None:
         held = self._transfers.pop(transfer)
@@ -364,9 +376,9 @@ async def _awaited(work: Awaitable[None]) -> None:
     await work
 
 
-def _tells(run: Run) -> tuple[Phase, bool, bool, Failure | None]:
+def _tells(run: Run) -> tuple[Phase, bool, bool, int, Failure | None]:
     """What the control plane should hear of at once."""
-    return phase(run), done(run), run.paused, run.failure
+    return phase(run), done(run), run.paused, run.steer, run.failure
 
 
 def _endpoint(peer: str) -> tuple[str, int]:

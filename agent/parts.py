@@ -89,26 +89,49 @@ class Is(IntEnum):
 
 
 class Book:
-    """What of one torrent is there, and what is stored. One owner changes it (the driver); it decides nothing."""
+    """What of one torrent is there, and what is stored. One owner changes it (the driver); it decides nothing.
+
+    All units are known, and what they are; the counts and the line of ready ones are of the wanted alone.
+    """
 
     def __init__(self, layout: Layout) -> None:
         self.layout = layout
         self.have = bytearray(layout.pieces)
         self.state = bytearray(len(layout.units))
+        self.wanted = bytearray(b"\1" * len(layout.units))
         self.missing = array("l", (len(layout.pieces_of(unit)) for unit in layout.units))
         self.ready: deque[int] = deque()
         self.by_file: dict[int, list[int]] = {}
         for index, unit in enumerate(layout.units):
             self.by_file.setdefault(unit.file, []).append(index)
-        self.stored_bytes = 0
-        self.there_bytes = 0
-        """Bytes of units that are stored, or whose piece is verified."""
-        self.unstored = len(layout.units)
-        self.unready = len(layout.units)
+        self.total_bytes = self.stored_bytes = self.there_bytes = 0
+        """Of `there`: units that are stored, or whose piece is verified."""
+        self.unstored = self.unready = 0
         self._window: Window | None = None
         for index, unit in enumerate(layout.units):
             if not unit.size_bytes:
-                self._becomes_ready(index)
+                self.state[index] = Is.READY
+        self.choose(None)
+
+    def choose(self, files: Iterable[int] | None) -> None:
+        """Only these files are wanted from now on; None: all. What is being put is put to its end."""
+        if files is None:
+            self.wanted = bytearray(b"\1" * len(self.wanted))
+        else:
+            self.wanted = bytearray(len(self.wanted))
+            for file in files:
+                for index in self.by_file.get(file, ()):
+                    self.wanted[index] = 1
+        wanted = [index for index, is_wanted in enumerate(self.wanted) if is_wanted]
+        self.ready = deque(index for index in wanted if self.state[index] == Is.READY)
+        self.unstored = sum(self.state[index] != Is.STORED for index in wanted)
+        self.unready = sum(self.state[index] == Is.WAITING for index in wanted)
+        self.total_bytes = sum(self.layout.units[index].size_bytes for index in wanted)
+        stored = [index for index in wanted if self.state[index] == Is.STORED]
+        self.stored_bytes = sum(self.layout.units[index].size_bytes for index in stored)
+        self.there_bytes = self.stored_bytes
+        if any(self.have):  # seldom: pieces are looked at one by one
+            self.there_bytes += sum(self._there_of(index) for index in wanted if self.state[index] != Is.STORED)
 
     def already_stored(self, parts: Iterable[tuple[int, int]], files: Iterable[int]) -> None:
         """Before anything else: what earlier epochs stored is not wanted any more."""
@@ -139,6 +162,10 @@ class Book:
         for index in self.layout.units_of(piece):
             self.missing[index] -= 1
             if self.state[index] == Is.STORED:
+                continue
+            if not self.wanted[index]:
+                if not self.missing[index]:
+                    self.state[index] = Is.READY  # for when it is chosen
                 continue
             unit = self.layout.units[index]
             self.there_bytes += min(unit.end, high) - max(unit.start, low)
@@ -171,17 +198,20 @@ class Book:
         """It was taken and could not be put: it is ready again."""
         if self.state[index] == Is.TAKEN:
             self.state[index] = Is.READY
-            self.ready.append(index)
+            if self.wanted[index]:
+                self.ready.append(index)
 
     def stored(self, index: int) -> None:
         before = self.state[index]
         if before == Is.STORED:
             return
         unit = self.layout.units[index]
+        self.state[index] = Is.STORED
+        if not self.wanted[index]:
+            return
         if before == Is.WAITING:
             self.unready -= 1
             self.there_bytes += unit.size_bytes - self._there_of(index)
-        self.state[index] = Is.STORED
         self.unstored -= 1
         self.stored_bytes += unit.size_bytes
 
@@ -191,14 +221,15 @@ class Book:
             unit = self.layout.units[index]
             if self.state[index] != Is.STORED or unit.part in keep:
                 continue
+            self.state[index] = Is.WAITING if self.missing[index] else Is.READY
+            if not self.wanted[index]:
+                continue
             self.unstored += 1
             self.stored_bytes -= unit.size_bytes
             if self.missing[index]:
-                self.state[index] = Is.WAITING
                 self.unready += 1
                 self.there_bytes -= unit.size_bytes - self._there_of(index)
             else:
-                self.state[index] = Is.READY
                 self.ready.append(index)
 
     def file_is_stored(self, file: int) -> bool:
@@ -208,7 +239,7 @@ class Book:
         """For every piece, how much it is wanted; opens the window. For when a torrent is added, or more is wanted."""
         wanted = bytearray(self.layout.pieces)
         for index, unit in enumerate(self.layout.units):
-            if self.state[index] == Is.WAITING:
+            if self.wanted[index] and self.state[index] == Is.WAITING:
                 for piece in self.layout.pieces_of(unit):
                     wanted[piece] = 1
         self._window = Window(wanted, self.have, self.layout.piece_bytes)

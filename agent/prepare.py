@@ -22,7 +22,7 @@ class CannotPrepare(Exception):
 async def prepare(transfer: Transfer, fleet: Fleet, disk: Disk) -> None:
     """Sets the transfer's info and book. Raises CannotPrepare, and Refusal when it is not ours any more."""
     info, book = await asyncio.to_thread(_lay_out, transfer)
-    left = book.layout.total_bytes - book.stored_bytes
+    left = book.total_bytes - book.stored_bytes
     if not disk.room_for(left):
         raise CannotPrepare(Failure("disk_full", f"{left} bytes are missing and the agent's disk has not so much left"))
     transfer.info, transfer.book = info, book
@@ -40,6 +40,7 @@ def _lay_out(transfer: Transfer) -> tuple[Info, Book]:
     spans = (Span(file.index, file.offset, file.size_bytes) for file in info.content)
     book = Book(lay_out(spans, info.piece_length, info.piece_count))
     book.already_stored(((part.file, part.part) for part in transfer.spec.parts), transfer.spec.files)
+    book.choose(transfer.spec.steer.files)
     return info, book
 
 

@@ -44,6 +44,12 @@ class Resume(Struct, frozen=True):
     transfer: TransferId
 
 
+class Steer(Struct, frozen=True):
+    """Go by what people want of it now."""
+
+    transfer: TransferId
+
+
 class FetchInfo(Struct, frozen=True):
     """From the control plane."""
 
@@ -76,7 +82,7 @@ class Halt(Struct, frozen=True):
     transfer: TransferId
 
 
-Action = Start | Drop | Go | Pause | Resume | FetchInfo | FetchMetadata | Judge | Prepare | Bring | Halt
+Action = Start | Drop | Go | Pause | Resume | Steer | FetchInfo | FetchMetadata | Judge | Prepare | Bring | Halt
 
 
 def plan(wanted: Mapping[TransferId, Wanted], runs: Mapping[TransferId, Run]) -> list[Action]:
@@ -110,9 +116,11 @@ def _step(want: Wanted, run: Run, *, free: bool) -> Action | None:
         return Pause(transfer) if want.paused else Resume(transfer)
     if want.go and not run.go:
         return Go(transfer)
-    if run.paused:
-        return None
-    if run.errand is not Errand.NONE:
+    if run.errand is Errand.PREPARE:
+        return None  # its book is in the making
+    if want.spec.steer.rev != run.steer:
+        return Steer(transfer)
+    if run.paused or run.errand is not Errand.NONE:
         return None
     if not run.info_here:
         if run.info_there:

@@ -47,6 +47,8 @@ class Run(Struct, frozen=True):
     """The units are laid out and what earlier epochs stored is known."""
     engine: InEngine = InEngine.NONE
     paused: bool = False
+    steer: int = 0
+    """The rev of what it goes by."""
     checked: bool = False
     unready: int = 0
     unstored: int = 0
@@ -70,6 +72,15 @@ class Paused(Struct, frozen=True):
 
 class Resumed(Struct, frozen=True):
     transfer: TransferId
+
+
+class Steered(Struct, frozen=True):
+    """It goes by another `Steer`, and its book says this."""
+
+    transfer: TransferId
+    rev: int
+    unready: int
+    unstored: int
 
 
 class InfoFetched(Struct, frozen=True):
@@ -102,11 +113,11 @@ class Failed(Struct, frozen=True):
     failure: Failure
 
 
-Event = EngineEvent | Began | Entered | Paused | Resumed | InfoFetched | Judged | Prepared | Counted | Failed
+Event = EngineEvent | Began | Entered | Paused | Resumed | Steered | InfoFetched | Judged | Prepared | Counted | Failed
 
 
 def begin(spec: Spec) -> Run:
-    return Run(transfer=spec.transfer, epoch=spec.epoch, info_there=spec.has_info, go=spec.go)
+    return Run(transfer=spec.transfer, epoch=spec.epoch, info_there=spec.has_info, go=spec.go, steer=spec.steer.rev)
 
 
 def fold(run: Run, event: Event) -> Run:
@@ -129,6 +140,8 @@ def fold(run: Run, event: Event) -> Run:
             return replace(run, paused=True)
         case Resumed():
             return replace(run, paused=False)
+        case Steered(rev=rev, unready=unready, unstored=unstored):
+            return replace(run, steer=rev, unready=unready, unstored=unstored)
         case InfoFetched():
             return replace(run, info_here=True, errand=Errand.NONE)
         case Judged(go=go):

@@ -6,8 +6,8 @@ revision = "20261121_steering"
 down_revision = "20261121_spine"
 
 COLUMNS = {
-    "transfers": "ADD paused_at timestamptz",
-    "jobs": "ADD data_kept boolean NOT NULL DEFAULT false",
+    "transfers": "ADD paused_at timestamptz, ADD files integer[], ADD steer_rev integer NOT NULL DEFAULT 0",
+    "jobs": "ADD data_kept boolean NOT NULL DEFAULT false, ADD files integer[], ADD wanted_bytes bigint",
 }
 INDEX = "CREATE INDEX transfers_paused ON transfers (paused_at) WHERE paused_at IS NOT NULL"
 

@@ -92,6 +92,15 @@ class FileStored(Struct, frozen=True, array_like=True):
     key: Mark
 
 
+class Steer(Struct, frozen=True):
+    """What people want of a transfer beside that it runs. Said with the claim, and again when an agent reports that it
+    goes by another `rev`."""
+
+    rev: int = 0
+    files: list[int] | None = None
+    """Wanted ones, by index; all, if it does not say."""
+
+
 class Spec(Struct, frozen=True):
     """All that an agent must know to run a transfer."""
 
@@ -116,6 +125,7 @@ class Spec(Struct, frozen=True):
     parts: list[PartStored]
     files: list[int]
     """Files that need nothing any more: stored whole, as objects."""
+    steer: Steer = Steer()
 
 
 class Claimed(Struct, frozen=True, tag="claimed"):
@@ -166,6 +176,8 @@ class Report(Struct, frozen=True, forbid_unknown_fields=True):
     failure: Failure | None = None
     handover: bool = False
     """The agent lets go: give it to another."""
+    steer: Count = 0
+    """The rev of the `Steer` that it goes by; `done` means what that wants."""
 
 
 class Found(Struct, frozen=True, forbid_unknown_fields=True):
@@ -201,6 +213,8 @@ class Verdict(Struct, frozen=True):
     intent: Intent = Intent.RUN
     go: bool = False
     spec: Spec | None = None
+    steer: Steer | None = None
+    """Only if the report went by another."""
 
 
 class Synced(Struct, frozen=True):

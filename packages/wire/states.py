@@ -77,6 +77,7 @@ class JobAction(StrEnum):
     RESUME = "resume"
     CANCEL = "cancel"
     RETRY = "retry"
+    CHOOSE = "choose"
     REMOVE = "remove"
 
 
@@ -121,7 +122,7 @@ JOB_MOVES: dict[JobState, frozenset[JobState]] = {
     J.DOWNLOADING: frozenset({J.METADATA_FETCH, J.QUEUED, J.UPLOADING}) | _JOB_OUT,
     J.UPLOADING: frozenset({J.QUEUED, J.DOWNLOADING}) | _JOB_OUT,
     J.PAUSED: _JOB_AT_WORK | _JOB_OUT - {J.PAUSED},
-    J.COMPLETED: frozenset({J.EXPIRED}),
+    J.COMPLETED: frozenset({J.EXPIRED, J.QUEUED, J.DOWNLOADING, J.UPLOADING}),
     J.FAILED: _JOB_AT_WORK | {J.PAUSED, J.COMPLETED, J.CANCELLED},
     J.CANCELLED: _JOB_AT_WORK | {J.COMPLETED},
     J.EXPIRED: frozenset(),
@@ -173,12 +174,12 @@ def job_actions(state: JobState) -> frozenset[JobAction]:
     return _ACTIONS[state]
 
 
-_AT_WORK = frozenset({JobAction.PAUSE, JobAction.CANCEL})
+_AT_WORK = frozenset({JobAction.PAUSE, JobAction.CANCEL, JobAction.CHOOSE})
 _GAVE_UP = frozenset({JobAction.RETRY, JobAction.REMOVE})
 _ACTIONS: dict[JobState, frozenset[JobAction]] = {
     **dict.fromkeys(_JOB_AT_WORK, _AT_WORK),
-    J.PAUSED: frozenset({JobAction.RESUME, JobAction.CANCEL}),
-    J.COMPLETED: frozenset({JobAction.REMOVE}),
+    J.PAUSED: frozenset({JobAction.RESUME, JobAction.CANCEL, JobAction.CHOOSE}),
+    J.COMPLETED: frozenset({JobAction.CHOOSE, JobAction.REMOVE}),
     J.FAILED: _GAVE_UP,
     J.CANCELLED: _GAVE_UP,
     J.EXPIRED: frozenset({JobAction.REMOVE}),

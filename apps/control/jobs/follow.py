@@ -6,6 +6,7 @@ from sqlalchemy import select
 
 from control import outbox
 from control.db import Tx
+from control.jobs import selection
 from control.jobs.model import Event, Job
 from control.transfers.model import Transfer
 from wire.ids import JobId
@@ -19,17 +20,20 @@ async def jobs_of(tx: Tx, transfer: Transfer, *, now: dt.datetime, who: str, why
     over = (JobState.COMPLETED, JobState.CANCELLED, JobState.EXPIRED)
     holders = select(Job).where(Job.transfer_id == transfer.id, Job.state.not_in(over)).with_for_update(key_share=True)
     for job in (await tx.scalars(holders)).all():
-        one(tx, job, transfer, now=now, who=who, why=why)
+        await one(tx, job, transfer, now=now, who=who, why=why)
 
 
-def one(tx: Tx, job: Job, transfer: Transfer, *, now: dt.datetime, who: str, why: str) -> None:
+async def one(
+    tx: Tx, job: Job, transfer: Transfer, *, now: dt.datetime, who: str, why: str, complete: bool = False
+) -> None:
+    """`complete`: its own files are stored and were looked at, though its transfer goes on for others."""
     was = job.state
     to = job_state(
         job.intent,
         transfer.state,
         metadata_known=transfer.size_bytes is not None,
         claimed_before=transfer.epoch > 0,
-        complete=transfer.state is TransferState.STORED,
+        complete=complete or (transfer.state is TransferState.STORED and await selection.is_complete(tx, job)),
     )
     if not job.move(to, now):
         return

@@ -4,7 +4,7 @@ import datetime as dt
 import uuid
 
 from sqlalchemy import ColumnElement
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import Mapped, deferred, mapped_column
 
 from control.db import Base, IllegalMove, States
 from wire.states import JOB_ENDED, JOB_MOVES, Intent, JobState
@@ -28,6 +28,10 @@ class Job(Base):
     """Trackers, web seeds and peers belong to the job, never to the torrent: they may carry passkeys."""
     web_seeds: Mapped[list[str]]
     peers: Mapped[list[str]]
+    files: Mapped[list[int] | None] = deferred(mapped_column())
+    """Wanted ones, by index, asked for by name: there may be many. None: all."""
+    wanted_bytes: Mapped[int | None]
+    """Of these; known with the metadata."""
     failure_code: Mapped[str | None]
     failure_detail: Mapped[str | None]
     correlation_id: Mapped[str]

@@ -45,13 +45,11 @@ async def refuse_bytes(tx: Tx, transfer: Transfer, size_bytes: int) -> Failure |
     return Failure(code=QuotaSpent.code, detail=too_much(org, size_bytes), retryable=False)
 
 
-async def check_room(tx: Tx, org: OrgId, size_bytes: int, but: TransferId | None = None) -> None:
+async def check_open(tx: Tx, org: OrgId) -> None:
     allowed = limits(org)
     open_jobs = select(func.count()).where(Job.org_id == org, Job.removed_at.is_(None), Job.state.in_(JOB_ACTIVE))
     if int(await tx.scalar(open_jobs) or 0) >= allowed.open_jobs:
         raise QuotaSpent(f"{allowed.open_jobs} jobs are open: wait for some, or cancel them.", code="too_many_jobs")
-    if not await fits(tx, org, size_bytes, but):
-        raise QuotaSpent(too_much(org, size_bytes))
 
 
 def too_much(org: OrgId, size_bytes: int) -> str:

@@ -1,13 +1,13 @@
-"""Routes of jobs: add, list, look at, pause, resume, cancel, retry, remove."""
+"""Routes of jobs: add, list, look at, pause, resume, cancel, retry, change, remove."""
 
 from typing import Annotated
 from uuid import UUID
 
 import msgspec
-from litestar import Response, delete, get, post
+from litestar import Response, delete, get, patch, post
 from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.params import FromPath, FromQuery, QueryParameter
+from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
 from control import cursor as cursors
 from control import http
@@ -17,7 +17,7 @@ from control.auth import Principal, actor_of
 from control.http import Asked, request_id, tell_rate
 from control.jobs import service as jobs
 from control.jobs import steer
-from control.jobs.schemas import EventView, FilePage, FileView, JobPage, JobView, Timeline
+from control.jobs.schemas import EditJob, EventView, FilePage, FileView, JobPage, JobView, Timeline
 from control.jobs.steer import Steered
 from control.jobs.views import view
 from control.plane import Plane
@@ -124,7 +124,7 @@ async def list_files(
     after = cursors.index_of(cursor) if cursor else -1
     async with plane.asking(who.asker) as tx:
         found = await jobs.files(tx, who.org, job_id, after, limit + 1)
-    page = [FileView(row.file.index, row.file.path, row.file.size_bytes, row.stored) for row in found[:limit]]
+    page = [FileView(r.file.index, r.file.path, r.file.size_bytes, r.wanted, r.stored) for r in found[:limit]]
     return FilePage(page, cursors.after_index(page[-1].index) if len(found) > limit else None)
 
 
@@ -164,6 +164,19 @@ async def retry(
     return await _steered(plane, done)
 
 
+@patch("/jobs/{job_id:uuid}", summary="Change a job: which of its files are wanted", tags=TAG)
+async def edit(
+    job_id: FromPath[UUID],
+    request: Asked,
+    plane: NamedDependency[Plane],
+    who: NamedDependency[Principal],
+    data: JSONBody[EditJob],
+) -> JobView:
+    async with plane.asking(who.asker) as tx:
+        done = await steer.edit(tx, who.org, job_id, data, actor_of(request, who), utcnow())
+    return await _steered(plane, done)
+
+
 async def _steered(plane: Plane, done: Steered) -> JobView:
     """The agent acts within a second; a slot may be free, or wanted."""
     if done.agent is not None:
@@ -185,4 +198,4 @@ async def remove(
     await plane.nudge("purge")
 
 
-ROUTES = [add, list_jobs, get_job, timeline, list_files, pause, resume, cancel, retry, remove]
+ROUTES = [add, list_jobs, get_job, timeline, list_files, pause, resume, cancel, retry, edit, remove]

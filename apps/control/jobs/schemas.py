@@ -3,7 +3,7 @@
 import datetime as dt
 from uuid import UUID
 
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from wire.states import JobAction, JobState
 
@@ -34,6 +34,8 @@ class JobView(Struct, frozen=True):
     private: bool
     size_bytes: int | None
     files_count: int | None
+    wanted_bytes: int | None
+    """Of the files that this job wants; the whole size, if it wants all."""
     progress: ProgressView
     failure: FailureView | None
     actions: list[JobAction]
@@ -41,6 +43,13 @@ class JobView(Struct, frozen=True):
     created_at: dt.datetime
     updated_at: dt.datetime
     ended_at: dt.datetime | None
+
+
+class EditJob(Struct, frozen=True, forbid_unknown_fields=True):
+    """What is left out stays as it is."""
+
+    files: list[int] | UnsetType | None = UNSET
+    """Wanted ones, by their index; null: all."""
 
 
 class JobPage(Struct, frozen=True):
@@ -68,6 +77,7 @@ class FileView(Struct, frozen=True):
     index: int
     path: str
     size_bytes: int
+    wanted: bool
     stored: bool
 
 

@@ -15,24 +15,22 @@ from control.audit.service import Actor
 from control.config import Settings
 from control.db import Tx
 from control.errors import NotFound
-from control.jobs import follow, quota
+from control.jobs import follow, holders, quota, selection
 from control.jobs.model import Event, Job
 from control.torrents import service as torrents
 from control.torrents.model import File, Torrent
 from control.torrents.sent import Sent
 from control.transfers import model as transfers
-from control.transfers import moves
 from control.transfers.model import Object, Transfer
 from wire.addresses import filter_peers, filter_trackers, filter_web_seeds, parse_allow
 from wire.filelist import FileKind
-from wire.ids import JobId, OrgId, PersonId, TransferId, new_id
+from wire.ids import JobId, OrgId, PersonId, new_id
 from wire.messages import JobEvent
 from wire.states import (
     JOB_ACTIVE,
     Intent,
     JobState,
     TransferState,
-    job_state,
 )  # fmt: skip
 
 ASKED_AGAIN = "asked_again"
@@ -55,6 +53,7 @@ class Added(Struct, frozen=True):
 class FileRow(Struct, frozen=True):
     file: File
     stored: bool
+    wanted: bool
 
 
 async def add(
@@ -75,8 +74,8 @@ async def add(
     torrents.check_streamable(torrent)
     if (asked := await active(tx, org, torrent)) is not None:
         return Added(asked, created=False)
+    await quota.check_open(tx, org)
     transfer = await _last_transfer(tx, torrent)
-    await quota.check_room(tx, org, torrent.size_bytes or 0, TransferId(transfer.id) if transfer else None)
     if transfer is None:
         transfer = await _new_transfer(tx, org, torrent, settings, correlation_id, now)
     else:
@@ -84,9 +83,16 @@ async def add(
         await take_up(tx, transfer, torrent, actor, ASKED_AGAIN, now)
         await _take_over(tx, transfer)
     job = _new_job(org, person, sent, torrent, transfer, settings, correlation_id, now)
+    if torrent.metadata_known:
+        chosen = await selection.check(tx, transfer.torrent_id, sent.wishes.files)
+        job.files, job.wanted_bytes = chosen.files, chosen.bytes
     tx.add(job)
     await tx.flush()
     follow.tell(tx, job, None, now=now, who=actor.name, why="added")
+    await holders.settle(tx, transfer, now=now, who=actor.name, why="added")
+    if job.intent is Intent.RUN:
+        await holders.allow(tx, transfer)
+    await follow.one(tx, job, transfer, now=now, who=actor.name, why="added")
     await audit.record(tx, actor, "job.added", f"job:{job.id}", now, source=sent.source, torrent=str(torrent.id))
     await tx.flush()
     return Added(Whole(job, transfer, torrent), created=True)
@@ -110,14 +116,11 @@ async def _last_transfer(tx: Tx, torrent: Torrent) -> Transfer | None:
 
 async def take_up(tx: Tx, transfer: Transfer, torrent: Torrent, actor: Actor, why: str, now: dt.datetime) -> None:
     """Goes on with what was stopped or has failed; joins what is still there."""
-    transfer.intent = Intent.RUN
     if torrent.metadata_known:
-        transfer.size_bytes, transfer.go = torrent.size_bytes, True  # a purge takes `go` away with the bytes
-    if transfer.state not in (TransferState.FAILED, TransferState.STOPPED):
-        return
-    transfer.tries, transfer.not_before = 0, None
-    transfer.failure_code = transfer.failure_detail = None
-    await moves.move(tx, transfer, TransferState.WAITING, now=now, who=actor.name, why=why)
+        transfer.size_bytes = torrent.size_bytes  # `settle` counts what is wanted of it
+    if transfer.state in (TransferState.FAILED, TransferState.STOPPED):
+        transfer.intent = Intent.RUN
+        await holders.reopen(tx, transfer, now=now, who=actor.name, why=why)
 
 
 async def give_up_failed(tx: Tx, transfer: Transfer, but: UUID | None = None) -> None:
@@ -147,7 +150,6 @@ async def _new_transfer(
         state=TransferState.WAITING,
         correlation_id=correlation_id,
         epoch=0,
-        go=torrent.metadata_known,
         size_bytes=torrent.size_bytes,
         created_at=now,
         moved_at=now,
@@ -168,13 +170,7 @@ def _new_job(
     now: dt.datetime,
 ) -> Job:
     allow = parse_allow(settings.ranges_allowed(transfer.pool))
-    state = job_state(
-        Intent.RUN,
-        transfer.state,
-        metadata_known=transfer.size_bytes is not None,
-        claimed_before=transfer.epoch > 0,
-        complete=transfer.state is TransferState.STORED,
-    )
+    choosing = Intent.PAUSE if torrent.metadata_known else Intent.CHOOSE
     return Job(
         id=JobId(new_id()),
         org_id=org,
@@ -182,19 +178,20 @@ def _new_job(
         torrent_id=torrent.id,
         transfer_id=transfer.id,
         source=sent.source,
-        intent=Intent.RUN,
-        state=state,
+        intent=choosing if sent.wishes.paused else Intent.RUN,
+        state=JobState.SUBMITTED,
         version=1,
         name=sent.name or torrent.name or str(sent.hashes.v1_hex or sent.hashes.v2_hex),
         trackers=filter_trackers(sent.trackers, allow),
         web_seeds=filter_web_seeds(sent.web_seeds, allow),
         peers=filter_peers(sent.peers, allow),
+        files=sent.wishes.files,
         failure_code=None,
         failure_detail=None,
         correlation_id=correlation_id,
         created_at=now,
         updated_at=now,
-        ended_at=None if state in JOB_ACTIVE else now,
+        ended_at=None,
         removed_at=None,
     )
 
@@ -242,13 +239,15 @@ async def files(tx: Tx, org: OrgId, job: UUID, after: int, limit: int) -> list[F
     """Those with content, in the torrent's order."""
     found = (await get(tx, org, job)).transfer
     rows = (
-        select(File, Object.stored_at)
+        select(File, Object.stored_at, selection.is_chosen())
+        .select_from(File)
+        .join(Job, Job.id == job)
         .outerjoin(Object, (Object.transfer_id == found.id) & (Object.file == File.index))
         .where(File.torrent_id == found.torrent_id, File.kind == FileKind.FILE, File.index > after)
         .order_by(File.index)
         .limit(limit)
     )
-    return [FileRow(file, stored_at is not None) for file, stored_at in await tx.execute(rows)]
+    return [FileRow(file, stored_at is not None, wanted) for file, stored_at, wanted in await tx.execute(rows)]
 
 
 async def latest(tx: Tx, ids: Collection[UUID]) -> list[tuple[OrgId, JobEvent]]:

@@ -1,4 +1,4 @@
-"""Verbs on a job that is there: pause, resume, cancel, retry, remove.
+"""Verbs on a job that is there: pause, resume, cancel, retry, choose files, remove.
 
 Each changes what the job wants; its transfer then takes its intent from all its jobs (`jobs.holders`), and its agent
 hears of it with its next sync, which a nudge makes at once.
@@ -7,21 +7,23 @@ hears of it with its next sync, which a nudge makes at once.
 import datetime as dt
 from uuid import UUID
 
-from msgspec import Struct
+from msgspec import Struct, UnsetType
 from sqlalchemy import select
 
 from control.audit import service as audit
 from control.audit.service import Actor
 from control.db import Tx
-from control.errors import Conflict, QuotaSpent
-from control.jobs import follow, holders, quota
+from control.errors import Conflict
+from control.jobs import follow, holders, quota, selection
 from control.jobs import service as jobs
 from control.jobs.model import Job
+from control.jobs.schemas import EditJob
 from control.jobs.service import Whole
 from control.torrents.model import Torrent
-from control.transfers.model import Transfer
-from wire.ids import OrgId, TransferId
-from wire.states import Intent, JobAction, JobState, job_actions
+from control.torrents.sent import tidy
+from control.transfers.leftovers import forget_unwanted
+from wire.ids import OrgId
+from wire.states import Intent, JobAction, JobState, TransferState, job_actions
 
 
 class Steered(Struct, frozen=True):
@@ -43,7 +45,6 @@ async def resume(tx: Tx, org: OrgId, job_id: UUID, actor: Actor, now: dt.datetim
     whole = await jobs.locked(tx, org, job_id)
     _check(whole.job, JobAction.RESUME)
     whole.job.intent = Intent.RUN
-    await _allow(tx, org, whole.transfer)
     return await _settled(tx, whole, actor, "resumed", now)
 
 
@@ -63,20 +64,50 @@ async def retry(tx: Tx, org: OrgId, job_id: UUID, actor: Actor, now: dt.datetime
     await tx.execute(select(Torrent.id).where(Torrent.id == seen.torrent.id).with_for_update(key_share=True))
     whole = await jobs.locked(tx, org, job_id)
     _check(whole.job, JobAction.RETRY)
-    if await jobs.active(tx, org, whole.torrent) is not None:
-        raise Conflict("Another job of this organisation asks for the same torrent.", code="already_active")
-    size = whole.torrent.size_bytes or 0
-    await quota.check_room(tx, org, size, TransferId(whole.transfer.id))
+    await _alone(tx, org, whole)
+    await quota.check_open(tx, org)
     whole.job.intent = Intent.CHOOSE if whole.job.intent is Intent.CHOOSE else Intent.RUN
     await jobs.give_up_failed(tx, whole.transfer, but=whole.job.id)
     await jobs.take_up(tx, whole.transfer, whole.torrent, actor, "retried", now)
-    follow.one(tx, whole.job, whole.transfer, now=now, who=actor.name, why="retried")
+    await follow.one(tx, whole.job, whole.transfer, now=now, who=actor.name, why="retried")
     return await _settled(tx, whole, actor, "retried", now)
+
+
+async def edit(tx: Tx, org: OrgId, job_id: UUID, asked: EditJob, actor: Actor, now: dt.datetime) -> Steered:
+    """All that is asked for, or nothing."""
+    await quota.lock(tx, org)
+    whole = await jobs.locked(tx, org, job_id)
+    job = whole.job
+    if not isinstance(asked.files, UnsetType):
+        _check(job, JobAction.CHOOSE)
+        await _choose(tx, org, whole, tidy(asked.files), actor, now)
+    job.updated_at = now
+    job.version += 1
+    follow.tell(tx, job, job.state, now=now, who=actor.name, why="edited")
+    return await _settled(tx, whole, actor, "edited", now)
+
+
+async def _choose(tx: Tx, org: OrgId, whole: Whole, files: list[int] | None, actor: Actor, now: dt.datetime) -> None:
+    """What is stored already stays wanted, until the job is removed."""
+    job, transfer = whole.job, whole.transfer
+    if transfer.size_bytes is None:
+        job.files = files
+        return
+    stored = await selection.stored_of(tx, job) if files is not None else []
+    chosen = await selection.check(tx, transfer.torrent_id, selection.union([files, stored]))
+    job.files, job.wanted_bytes = chosen.files, chosen.bytes
+    if job.state is not JobState.COMPLETED or await selection.is_complete(tx, job):
+        return
+    await _alone(tx, org, whole)
+    if transfer.state is TransferState.STORED:
+        await holders.reopen(tx, transfer, now=now, who=actor.name, why="edited")
+    await follow.one(tx, job, transfer, now=now, who=actor.name, why="edited")
 
 
 async def remove(tx: Tx, org: OrgId, job_id: UUID, actor: Actor, now: dt.datetime, *, keep_data: bool) -> None:
     """Off the list; what only it held in the store is purged, or kept for whoever asks for the torrent again."""
-    job = (await jobs.locked(tx, org, job_id)).job
+    whole = await jobs.locked(tx, org, job_id)
+    job, transfer = whole.job, whole.transfer
     if JobAction.REMOVE not in job_actions(job.state):
         raise Conflict("This job has not ended: cancel it first.", code="job_active")
     if keep_data and job.state is not JobState.COMPLETED:
@@ -85,25 +116,26 @@ async def remove(tx: Tx, org: OrgId, job_id: UUID, actor: Actor, now: dt.datetim
     job.removed_at = job.updated_at = now
     job.version += 1
     follow.tell(tx, job, job.state, now=now, who=actor.name, why="removed")
+    if transfer.state is TransferState.STORED:
+        await holders.settle(tx, transfer, now=now, who=actor.name, why="removed")
+        await forget_unwanted(tx, transfer, now)
     await audit.record(tx, actor, "job.removed", f"job:{job.id}", now, data_kept=keep_data)
 
 
 async def _settled(tx: Tx, whole: Whole, actor: Actor, verb: str, now: dt.datetime) -> Steered:
     job, transfer = whole.job, whole.transfer
     agent = await holders.settle(tx, transfer, now=now, who=actor.name, why=verb)
-    follow.one(tx, job, transfer, now=now, who=actor.name, why=verb)
+    if job.intent is Intent.RUN:
+        await holders.allow(tx, transfer)  # only now is it known how much is wanted
+    await follow.one(tx, job, transfer, now=now, who=actor.name, why=verb)
     await audit.record(tx, actor, f"job.{verb}", f"job:{job.id}", now)
     await tx.flush()
     return Steered(whole, agent)
 
 
-async def _allow(tx: Tx, org: OrgId, transfer: Transfer) -> None:
-    """What was looked at first is judged when it is to run."""
-    if transfer.go or transfer.size_bytes is None:
-        return
-    if not await quota.fits(tx, org, transfer.size_bytes, TransferId(transfer.id)):
-        raise QuotaSpent(quota.too_much(org, transfer.size_bytes))
-    transfer.go = True
+async def _alone(tx: Tx, org: OrgId, whole: Whole) -> None:
+    if await jobs.active(tx, org, whole.torrent) is not None:
+        raise Conflict("Another job of this organisation asks for the same torrent.", code="already_active")
 
 
 def _check(job: Job, action: JobAction) -> None:
@@ -118,4 +150,5 @@ _PAST = {
     JobAction.RESUME: "resumed",
     JobAction.CANCEL: "cancelled",
     JobAction.RETRY: "tried again",
+    JobAction.CHOOSE: "changed",
 }

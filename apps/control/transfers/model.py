@@ -1,14 +1,15 @@
 """Tables of the work: transfers, their objects, the parts of unfinished uploads. `wire.states` draws the states.
 
-Owners of a transfer's columns: people write `intent`; the claim writes `epoch`, `agent_id`, `boot`, `claim_id`; the
-agent at the current epoch writes `rev`, `done` and the byte counts, through its sync; loops write the rest.
+Owners of a transfer's columns: people write `intent` and `files`, through their jobs; the claim writes `epoch`,
+`agent_id`, `boot`, `claim_id`; the agent at the current epoch writes `rev`, `done` and the byte counts, through its
+sync; loops write the rest.
 """
 
 import datetime as dt
 import uuid
 
 from sqlalchemy import ColumnElement, func, select
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import Mapped, deferred, mapped_column
 
 from control.db import Base, IllegalMove, States, Tx
 from wire.states import ON_AGENT, TRANSFER_ENDED, TRANSFER_MOVES, WANTS_AGENT, Intent, TransferState
@@ -42,8 +43,12 @@ class Transfer(Base):
     failure_code: Mapped[str | None]
     failure_detail: Mapped[str | None]
 
+    files: Mapped[list[int] | None] = deferred(mapped_column())
+    """Wanted by any of its jobs (`jobs.holders` joins them), asked for by name. None: all."""
+    steer_rev: Mapped[int] = mapped_column(default=0)
+    """Counts changes of what the agent is told in a `Steer`."""
     size_bytes: Mapped[int | None]
-    """Known with the metadata: none means that the torrent has not been read yet."""
+    """Wanted bytes, known with the metadata: none means that the torrent has not been read yet."""
     down_bytes: Mapped[int] = mapped_column(default=0)
     stored_bytes: Mapped[int] = mapped_column(default=0)
     progress_at: Mapped[dt.datetime | None]

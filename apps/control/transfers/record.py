@@ -168,6 +168,7 @@ async def _take_reports(
     held = await _current(tx, agent, reports.values())
     overtaken = await _overtaken(tx, agent, [report for report in reports.values() if report.transfer not in held])
     jobs = await _jobs_of(tx, held)
+    steers = await specs.steers(tx, [t.id for t in held.values() if t.steer_rev != reports[TransferId(t.id)].steer])
     for transfer_id, report in reports.items():
         transfer = held.get(transfer_id)
         if transfer is None:
@@ -180,7 +181,9 @@ async def _take_reports(
         outcome.told += [Told(OrgId(org), JobId(job), report.rates) for org, job in jobs.get(transfer_id, [])]
         running = transfer.state in ON_AGENT
         intent = transfer.intent if running else Intent.STOP
-        outcome.verdicts.append(Verdict(transfer_id, "ok", intent=intent, go=transfer.go))
+        outcome.verdicts.append(
+            Verdict(transfer_id, "ok", intent=intent, go=transfer.go, steer=steers.get(transfer_id))
+        )
 
 
 async def _current(tx: Tx, agent: Agent, reports: Iterable[Report]) -> dict[UUID, Transfer]:
@@ -252,7 +255,7 @@ async def _take(
     elif report.handover:
         await release.after_handover(tx, transfer, now=now, who=who, why="handed_over")
         outcome.wake_dispatch = True
-    elif report.done and transfer.go:
+    elif report.done and transfer.go and report.steer == transfer.steer_rev:
         transfer.done = True
     outcome.wake_finish |= report.done  # also of one that is handed over with all its bytes stored
 

@@ -12,7 +12,7 @@ from control.torrents.model import Torrent
 from control.transfers.model import Object, Part, Transfer
 from wire import addresses
 from wire.ids import TransferId
-from wire.messages import PartStored, Spec
+from wire.messages import PartStored, Spec, Steer
 from wire.states import Intent
 
 TIERS_MAX = 64
@@ -43,7 +43,14 @@ async def build(tx: Tx, transfer: Transfer, settings: Settings) -> Spec:
         allow=ranges,
         parts=await _parts(tx, transfer.id),
         files=list(await tx.scalars(_whole(transfer.id))),
+        steer=(await steers(tx, [transfer.id]))[transfer.id],
     )
+
+
+async def steers(tx: Tx, transfers: Iterable[UUID]) -> dict[UUID, Steer]:
+    columns = select(Transfer.id, Transfer.steer_rev, Transfer.files)
+    rows = await tx.execute(columns.where(Transfer.id.in_(transfers)))
+    return {transfer: Steer(rev, files) for transfer, rev, files in rows.all()}
 
 
 async def holders(tx: Tx, transfer_id: UUID) -> list[Job]:

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from msgspec import Struct
 from prometheus_client import Counter
-from sqlalchemy import bindparam, func, select, text
+from sqlalchemy import ColumnElement, any_, bindparam, func, or_, select, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.types import BigInteger, Integer, Text
 
@@ -66,6 +66,11 @@ _INSERT_FILES = text(
     bindparam("crcs", type_=ARRAY(BigInteger)),
     bindparam("etags", type_=ARRAY(Text)),
 )
+
+
+def is_wanted() -> ColumnElement[bool]:
+    """Of a query that joins transfers and files."""
+    return (File.kind == "file") & or_(Transfer.files.is_(None), File.index == any_(Transfer.files))
 
 
 async def sizes_of(tx: Tx, transfer: Transfer, files: Iterable[int]) -> dict[int, int]:

@@ -41,7 +41,7 @@ async def test_a_magnet_becomes_a_job_at_once(api: Api) -> None:
         job = made.json()
         assert (job["state"], job["version"], job["name"]) == ("submitted", 1, "Some name")
         assert job["size_bytes"] is None
-        assert job["actions"] == ["cancel", "pause"]
+        assert job["actions"] == ["cancel", "choose", "pause"]
         assert made.headers["Location"] == f"/api/v1/jobs/{job['id']}"
         assert (await http.get(made.headers["Location"])).json() == job
 

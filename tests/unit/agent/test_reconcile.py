@@ -18,6 +18,7 @@ from agent.reconcile import (
     Prepare,
     Resume,
     Start,
+    Steer,
     Wanted,
     plan,
 )
@@ -34,12 +35,14 @@ from agent.running import (
     Prepared,
     Resumed,
     Run,
+    Steered,
     begin,
     done,
     fold,
     phase,
 )
 from tests.unit.agent.specs import spec
+from wire import messages
 from wire.ids import TransferId
 from wire.messages import Spec
 from wire.states import Phase
@@ -175,3 +178,27 @@ def test_what_fails_while_it_is_paused_leaves_the_engine() -> None:
     t = asked.transfer
     run = happen(begin(asked), Entered(t, InEngine.CONTENT), Paused(t), Broke(t, "disk_error", "x", retryable=True))
     assert next_action(Wanted(asked, go=True, paused=True), run) == Halt(t)
+
+
+def test_a_new_choice_is_gone_by_even_after_all_was_done_and_while_it_is_paused() -> None:
+    asked = spec(has_info=True, go=True)
+    t = asked.transfer
+    run = happen(begin(asked), InfoFetched(t), Prepared(t, unready=0, unstored=0), Entered(t, InEngine.CONTENT))
+    assert done(run)
+    more = Wanted(replace(asked, steer=messages.Steer(rev=1, files=[0, 1])), go=True)
+    assert next_action(more, run) == Steer(t)
+    assert next_action(replace(more, paused=True), happen(run, Paused(t))) == Steer(t)
+    run = happen(run, Steered(t, rev=1, unready=1, unstored=1))
+    assert not done(run)
+    assert phase(run) is Phase.RUNNING
+    assert next_action(more, run) is None
+    assert next_action(more, happen(run, Entered(t, InEngine.NONE))) == Bring(t)
+
+
+def test_a_choice_waits_until_the_book_is_open() -> None:
+    asked = spec(has_info=True, go=True)
+    t = asked.transfer
+    run = happen(begin(asked), InfoFetched(t), Began(t, Errand.PREPARE))
+    more = Wanted(replace(asked, steer=messages.Steer(rev=1)), go=True)
+    assert next_action(more, run) is None
+    assert next_action(more, happen(run, Prepared(t, unready=1, unstored=1))) == Steer(t)
