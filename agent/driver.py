@@ -14,7 +14,7 @@ from agent import reconcile
 from agent.config import Settings
 from agent.desired import Desired
 from agent.disk import Disk
-from agent.engine.api import Add, Checked, Engine, MetadataArrived, MetadataMismatch, NotThere, PieceVerified
+from agent.engine.api import Add, Checked, Engine, MetadataArrived, MetadataMismatch, NotThere, PieceVerified, Steering
 from agent.fleet import Fleet, Refusal
 from agent.journal import Journal
 from agent.metrics import TRANSFERS
@@ -46,7 +46,7 @@ from agent.upload import Uploads
 from telemetry import logs
 from telemetry.correlation import correlated
 from wire.ids import BootId, TransferId
-from wire.messages import PARTS_PER_REPORT, Failure, Found, Spec, Sync, Synced
+from wire.messages import PARTS_PER_REPORT, Failure, Found, Spec, Steer, Sync, Synced
 from wire.states import Phase
 
 log = logs.get(__name__)
@@ -263,12 +263,16 @@ class Driver:
 
     def _steer(self, transfer: TransferId) -> None:
         held = self._transfers[transfer]
-        held.spec = self.desired.wanted[transfer].spec
-        if held.book is not None:
-            held.book.choose(held.spec.steer.files)
+        before, held.spec = held.spec.steer, self.desired.wanted[transfer].spec
+        steer = held.spec.steer
+        self._engine.steer(transfer, _steering(steer))
+        if steer.announces > before.announces:
+            self._engine.announce(transfer)
+        if held.book is not None and steer.files != before.files:
+            held.book.choose(steer.files)
             self._engine.ask(transfer, list(enumerate(held.book.priorities())))
         unready, unstored = (held.book.unready, held.book.unstored) if held.book else (0, 0)
-        self._hear(Steered(transfer, held.spec.steer.rev, unready, unstored))
+        self._hear(Steered(transfer, steer.rev, unready, unstored))
 
     def _drop(self, transfer: TransferId, *, wipe: bool) -> None:
         held = self._transfers.pop(transfer)
@@ -297,6 +301,7 @@ class Driver:
             trackers=held.spec.trackers,
             web_seeds=held.spec.web_seeds,
             peers=peers,
+            steering=_steering(held.spec.steer),
             info=held.raw_info if content else None,
             priorities=held.book.priorities() if content and held.book else (),
             sizes=[(file.index, file.size_bytes) for file in held.info.content] if content and held.info else (),
@@ -379,6 +384,10 @@ async def _awaited(work: Awaitable[None]) -> None:
 def _tells(run: Run) -> tuple[Phase, bool, bool, int, Failure | None]:
     """What the control plane should hear of at once."""
     return phase(run), done(run), run.paused, run.steer, run.failure
+
+
+def _steering(steer: Steer) -> Steering:
+    return Steering(steer.sequential, steer.down_max, steer.up_max)
 
 
 def _endpoint(peer: str) -> tuple[str, int]:

@@ -14,7 +14,7 @@ import libtorrent as lt
 
 from agent.config import Settings
 from agent.engine import alerts
-from agent.engine.api import Add, Broke, EngineEvent, MetadataArrived, MetadataMismatch, NotThere
+from agent.engine.api import Add, Broke, EngineEvent, MetadataArrived, MetadataMismatch, NotThere, Steering
 from agent.engine.settings import RECONNECT_S, ip_filter, load_limits, pack
 from agent.engine.silence import NotSilent, silence
 from telemetry import logs
@@ -24,6 +24,7 @@ log = logs.get(__name__)
 
 CLOSE_S = 8.0
 """A session that ends says goodbye to its trackers, a second each at most; then it is left behind."""
+ALL_TRACKERS = -1
 RECONNECT_AT_ONCE_S = 1
 RECONNECTING_S = 10.0
 """Each second libtorrent tries some of the peers that it knows: long enough for hundreds."""
@@ -72,6 +73,7 @@ class Session:
         handle = self._live.add_torrent(self._params(add))
         self._transfers[handle] = add.transfer
         self._handles[add.transfer] = handle
+        self.steer(add.transfer, add.steering)
 
     def remove(self, transfer: TransferId) -> None:
         self._peers.pop(transfer, None)
@@ -95,6 +97,19 @@ class Session:
             if self._patience is not None:
                 self._patience.cancel()
             self._patience = self._loop.call_later(RECONNECTING_S, self._be_patient)
+
+    def steer(self, transfer: TransferId, steering: Steering) -> None:
+        if handle := self._handles.get(transfer):
+            handle.set_download_limit(steering.down_max)
+            handle.set_upload_limit(steering.up_max)
+            if steering.sequential:
+                handle.set_flags(_FLAGS.sequential_download)
+            else:
+                handle.unset_flags(_FLAGS.sequential_download)
+
+    def announce(self, transfer: TransferId) -> None:
+        if handle := self._handles.get(transfer):
+            handle.force_reannounce(0, ALL_TRACKERS, lt.torrent_handle.ignore_min_interval)
 
     def ask(self, transfer: TransferId, pieces: Sequence[tuple[int, int]]) -> None:
         if pieces and (handle := self._handles.get(transfer)):

@@ -99,6 +99,13 @@ class Steer(Struct, frozen=True):
     rev: int = 0
     files: list[int] | None = None
     """Wanted ones, by index; all, if it does not say."""
+    sequential: bool = False
+    """From the front, in order, instead of the rarest first."""
+    down_max: int = 0
+    """Bytes a second; 0: as fast as it goes."""
+    up_max: int = 0
+    announces: int = 0
+    """Whenever this has grown, trackers are asked for peers at once."""
 
 
 class Spec(Struct, frozen=True):

@@ -63,6 +63,18 @@ class Intent(StrEnum):
     STOP = "stop"
 
 
+class Priority(StrEnum):
+    """Which of an organisation's jobs go first; others are not touched by it."""
+
+    LOW = "low"
+    NORMAL = "normal"
+    HIGH = "high"
+
+
+PRIORITIES = tuple(Priority)
+"""Lowest first: a transfer's priority is the place in here."""
+
+
 class Phase(StrEnum):
     """What an agent says a transfer is doing. The control plane turns it into a TransferState."""
 
@@ -78,6 +90,7 @@ class JobAction(StrEnum):
     CANCEL = "cancel"
     RETRY = "retry"
     CHOOSE = "choose"
+    REANNOUNCE = "reannounce"
     REMOVE = "remove"
 
 
@@ -178,6 +191,7 @@ _AT_WORK = frozenset({JobAction.PAUSE, JobAction.CANCEL, JobAction.CHOOSE})
 _GAVE_UP = frozenset({JobAction.RETRY, JobAction.REMOVE})
 _ACTIONS: dict[JobState, frozenset[JobAction]] = {
     **dict.fromkeys(_JOB_AT_WORK, _AT_WORK),
+    **dict.fromkeys((J.METADATA_FETCH, J.DOWNLOADING), _AT_WORK | {JobAction.REANNOUNCE}),
     J.PAUSED: frozenset({JobAction.RESUME, JobAction.CANCEL, JobAction.CHOOSE}),
     J.COMPLETED: frozenset({JobAction.CHOOSE, JobAction.REMOVE}),
     J.FAILED: _GAVE_UP,

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from uuid import UUID
 
 from msgspec import Struct
+from msgspec.structs import replace
 from sqlalchemy import func, select
 
 from control.db import Tx
@@ -12,17 +13,32 @@ from control.errors import BadInput, QuotaSpent
 from control.jobs import follow, quota, selection
 from control.jobs.limits import limits
 from control.jobs.model import Job, holds_data
-from control.transfers import moves
+from control.transfers import moves, spec
 from control.transfers.model import Transfer, at_work
 from wire.ids import OrgId, TransferId
-from wire.messages import Failure
-from wire.states import JOB_ACTIVE, ON_AGENT, TRANSFER_ENDED, WANTS_AGENT, Intent, JobState, TransferState, strongest
+from wire.messages import Failure, Steer
+from wire.states import (
+    JOB_ACTIVE,
+    ON_AGENT,
+    PRIORITIES,
+    TRANSFER_ENDED,
+    WANTS_AGENT,
+    Intent,
+    JobState,
+    Priority,
+    TransferState,
+    strongest,
+)  # fmt: skip
 
 
 class Holder(Struct, frozen=True):
     intent: Intent
     state: JobState
     files: list[int] | None
+    priority: Priority
+    sequential: bool
+    down_max: int
+    up_max: int
 
 
 async def settle(tx: Tx, transfer: Transfer, *, now: dt.datetime, who: str, why: str) -> UUID | None:
@@ -32,7 +48,7 @@ async def settle(tx: Tx, transfer: Transfer, *, now: dt.datetime, who: str, why:
     before = transfer.intent
     transfer.intent = strongest(holder.intent for holder in holders if holder.state in JOB_ACTIVE)
     transfer.paused_at = (transfer.paused_at or now) if transfer.intent is Intent.PAUSE else None
-    await _join_files(tx, transfer, holders)
+    await _join(tx, transfer, holders)
     agent = transfer.agent_id
     match transfer.intent:
         case Intent.RUN if transfer.state is TransferState.STORED and await _lacks_some(tx, transfer):
@@ -43,6 +59,9 @@ async def settle(tx: Tx, transfer: Transfer, *, now: dt.datetime, who: str, why:
             await moves.move(tx, transfer, TransferState.STOPPED, now=now, who=who, why=why)
         case Intent.PAUSE if transfer.state is TransferState.OFFERED:
             await moves.move(tx, transfer, TransferState.WAITING, now=now, who=who, why=why)
+        case Intent.RUN | Intent.CHOOSE if before is Intent.STOP and transfer.state in ON_AGENT:
+            # Its agent was told to stop, and perhaps has: that is no loss to be counted or waited for.
+            await moves.back_to_waiting(tx, transfer, now=now, who=who, why=why)
         case Intent.RUN | Intent.CHOOSE if before is Intent.PAUSE:
             await _take_up(tx, transfer, now=now, who=who, why=why)
     return agent
@@ -90,28 +109,41 @@ async def files_of(tx: Tx, job: Job) -> list[int] | None:
 async def _holders(tx: Tx, transfer: Transfer) -> list[Holder]:
     over = (JobState.FAILED, JobState.CANCELLED, JobState.EXPIRED)
     rows = await tx.execute(
-        select(Job.intent, Job.state, Job.files).where(
+        select(Job.intent, Job.state, Job.files, Job.priority, Job.sequential, Job.down_max, Job.up_max).where(
             Job.transfer_id == transfer.id, holds_data(), Job.intent != Intent.STOP, Job.state.not_in(over)
         )
     )
     return [Holder(*row) for row in rows.all()]
 
 
-async def _join_files(tx: Tx, transfer: Transfer, holders: Iterable[Holder]) -> None:
+async def _join(tx: Tx, transfer: Transfer, holders: Iterable[Holder]) -> None:
     """What is stored for somebody stays wanted. What is paused is not fetched, unless nothing else runs anyway."""
     stored = [holder for holder in holders if holder.state is JobState.COMPLETED]
     active = [holder for holder in holders if holder.state in JOB_ACTIVE]
-    running = [holder for holder in active if holder.intent in WANTS_AGENT]
-    wanting = stored + (running or active)
-    if not wanting:
+    going = [holder for holder in active if holder.intent in WANTS_AGENT] or active
+    if not stored and not going:
         return
-    files = selection.union(holder.files for holder in wanting)
-    if files != await tx.scalar(select(Transfer.files).where(Transfer.id == transfer.id)):
-        transfer.files = files
+    transfer.priority = max((PRIORITIES.index(each.priority) for each in going), default=transfer.priority)
+    steer = Steer(
+        files=selection.union(each.files for each in stored + going),
+        sequential=any(each.sequential for each in going),
+        down_max=loosest(each.down_max for each in going),
+        up_max=loosest(each.up_max for each in going),
+        announces=transfer.announces,
+    )
+    if steer != replace((await spec.steers(tx, [transfer.id]))[transfer.id], rev=0):
+        transfer.files, transfer.sequential = steer.files, steer.sequential
+        transfer.down_max, transfer.up_max = steer.down_max, steer.up_max
         transfer.steer_rev += 1
     if transfer.size_bytes is not None:
-        transfer.size_bytes = (await selection.check(tx, transfer.torrent_id, files)).bytes
+        transfer.size_bytes = (await selection.check(tx, transfer.torrent_id, steer.files)).bytes
     await tx.flush()
+
+
+def loosest(maxima: Iterable[int]) -> int:
+    """Of the limits of several, that of him who asks for most; 0 is none."""
+    asked = list(maxima)
+    return max(asked) if asked and all(asked) else 0
 
 
 async def _lacks_some(tx: Tx, transfer: Transfer) -> bool:

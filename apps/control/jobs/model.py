@@ -7,7 +7,7 @@ from sqlalchemy import ColumnElement
 from sqlalchemy.orm import Mapped, deferred, mapped_column
 
 from control.db import Base, IllegalMove, States
-from wire.states import JOB_ENDED, JOB_MOVES, Intent, JobState
+from wire.states import JOB_ENDED, JOB_MOVES, Intent, JobState, Priority
 
 
 class Job(Base):
@@ -32,6 +32,11 @@ class Job(Base):
     """Wanted ones, by index, asked for by name: there may be many. None: all."""
     wanted_bytes: Mapped[int | None]
     """Of these; known with the metadata."""
+    priority: Mapped[Priority] = mapped_column(States(Priority), default=Priority.NORMAL)
+    sequential: Mapped[bool] = mapped_column(default=False)
+    down_max: Mapped[int] = mapped_column(default=0)
+    """Bytes a second; 0: no limit of its own."""
+    up_max: Mapped[int] = mapped_column(default=0)
     failure_code: Mapped[str | None]
     failure_detail: Mapped[str | None]
     correlation_id: Mapped[str]

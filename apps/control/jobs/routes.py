@@ -164,7 +164,16 @@ async def retry(
     return await _steered(plane, done)
 
 
-@patch("/jobs/{job_id:uuid}", summary="Change a job: which of its files are wanted", tags=TAG)
+@post("/jobs/{job_id:uuid}/reannounce", status_code=200, summary="Ask the trackers for peers now", tags=TAG)
+async def reannounce(
+    job_id: FromPath[UUID], request: Asked, plane: NamedDependency[Plane], who: NamedDependency[Principal]
+) -> JobView:
+    async with plane.asking(who.asker) as tx:
+        done = await steer.reannounce(tx, who.org, job_id, actor_of(request, who), utcnow())
+    return await _steered(plane, done)
+
+
+@patch("/jobs/{job_id:uuid}", summary="Change a job: its files, name, priority, order and speed", tags=TAG)
 async def edit(
     job_id: FromPath[UUID],
     request: Asked,
@@ -198,4 +207,4 @@ async def remove(
     await plane.nudge("purge")
 
 
-ROUTES = [add, list_jobs, get_job, timeline, list_files, pause, resume, cancel, retry, edit, remove]
+ROUTES = [add, list_jobs, get_job, timeline, list_files, pause, resume, cancel, retry, reannounce, edit, remove]

@@ -1,11 +1,15 @@
 """What the API gives about jobs."""
 
 import datetime as dt
+from typing import Annotated, TypeAlias
 from uuid import UUID
 
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType
 
-from wire.states import JobAction, JobState
+from wire.states import JobAction, JobState, Priority
+
+Speed: TypeAlias = Annotated[int, Meta(ge=0, le=2**31 - 1)]
+"""What libtorrent can reckon with."""
 
 
 class ProgressView(Struct, frozen=True):
@@ -36,6 +40,10 @@ class JobView(Struct, frozen=True):
     files_count: int | None
     wanted_bytes: int | None
     """Of the files that this job wants; the whole size, if it wants all."""
+    priority: Priority
+    sequential: bool
+    down_max: int
+    up_max: int
     progress: ProgressView
     failure: FailureView | None
     actions: list[JobAction]
@@ -50,6 +58,14 @@ class EditJob(Struct, frozen=True, forbid_unknown_fields=True):
 
     files: list[int] | UnsetType | None = UNSET
     """Wanted ones, by their index; null: all."""
+    name: str | UnsetType = UNSET
+    priority: Priority | UnsetType = UNSET
+    """Before the organisation's other jobs, or after them."""
+    sequential: bool | UnsetType = UNSET
+    down_max: Speed | UnsetType = UNSET
+    """Bytes a second from peers; 0: no limit."""
+    up_max: Speed | UnsetType = UNSET
+    """Bytes a second to peers; 0: no limit."""
 
 
 class JobPage(Struct, frozen=True):

@@ -1,4 +1,4 @@
-"""Verbs on a job that is there: pause, resume, cancel, retry, choose files, remove.
+"""Verbs on a job that is there: pause, resume, cancel, retry, change, announce, remove.
 
 Each changes what the job wants; its transfer then takes its intent from all its jobs (`jobs.holders`), and its agent
 hears of it with its next sync, which a nudge makes at once.
@@ -20,10 +20,13 @@ from control.jobs.model import Job
 from control.jobs.schemas import EditJob
 from control.jobs.service import Whole
 from control.torrents.model import Torrent
-from control.torrents.sent import tidy
+from control.torrents.sent import tidy, tidy_name
 from control.transfers.leftovers import forget_unwanted
 from wire.ids import OrgId
 from wire.states import Intent, JobAction, JobState, TransferState, job_actions
+
+PLAIN = ("priority", "sequential", "down_max", "up_max")
+"""Fields that are taken as they are said."""
 
 
 class Steered(Struct, frozen=True):
@@ -81,10 +84,24 @@ async def edit(tx: Tx, org: OrgId, job_id: UUID, asked: EditJob, actor: Actor, n
     if not isinstance(asked.files, UnsetType):
         _check(job, JobAction.CHOOSE)
         await _choose(tx, org, whole, tidy(asked.files), actor, now)
+    if not isinstance(asked.name, UnsetType):
+        job.name = tidy_name(asked.name)
+    for field in PLAIN:
+        if not isinstance(value := getattr(asked, field), UnsetType):
+            setattr(job, field, value)
     job.updated_at = now
     job.version += 1
     follow.tell(tx, job, job.state, now=now, who=actor.name, why="edited")
     return await _settled(tx, whole, actor, "edited", now)
+
+
+async def reannounce(tx: Tx, org: OrgId, job_id: UUID, actor: Actor, now: dt.datetime) -> Steered:
+    """Trackers are asked for peers now."""
+    whole = await jobs.locked(tx, org, job_id)
+    _check(whole.job, JobAction.REANNOUNCE)
+    whole.transfer.announces += 1
+    whole.transfer.steer_rev += 1
+    return await _settled(tx, whole, actor, "reannounced", now)
 
 
 async def _choose(tx: Tx, org: OrgId, whole: Whole, files: list[int] | None, actor: Actor, now: dt.datetime) -> None:
@@ -151,4 +168,5 @@ _PAST = {
     JobAction.CANCEL: "cancelled",
     JobAction.RETRY: "tried again",
     JobAction.CHOOSE: "changed",
+    JobAction.REANNOUNCE: "announced",
 }

@@ -109,9 +109,13 @@ async def _offer_new(tx: Tx, pool: str, room: int, now: datetime) -> None:
         _offer(tx, transfer, "new", now)
 
 
+_TURN = (Transfer.priority.desc(), Transfer.created_at, Transfer.id)
+"""Within an organisation. A job that is important to it is nothing to the others."""
+
+
 async def _line(tx: Tx, pool: str, now: datetime) -> list[Waiting]:
-    """Oldest first, and of each organisation only the first few: one with ten thousand must not hide the others."""
-    place = func.row_number().over(partition_by=Transfer.scope_id, order_by=(Transfer.created_at, Transfer.id))
+    """Of each organisation only the first few: one with ten thousand must not hide the others."""
+    place = func.row_number().over(partition_by=Transfer.scope_id, order_by=_TURN)
     lines = (
         select(Transfer.id, Transfer.scope_id, Transfer.created_at, place.label("place"))
         .where(

@@ -149,10 +149,12 @@ def view(sent: Sent) -> TorrentView:
 
 
 def _name(given: str | None) -> str | None:
-    if given is None or not given.strip():
-        return None
-    if len(given) > NAME_CHARS_MAX:
-        raise BadInput(f"A name has at most {NAME_CHARS_MAX} characters.", code="bad_name")
+    return tidy_name(given) if given is not None and given.strip() else None
+
+
+def tidy_name(given: str) -> str:
+    if not given.strip() or len(given) > NAME_CHARS_MAX:
+        raise BadInput(f"A name has one character at least, and at most {NAME_CHARS_MAX}.", code="bad_name")
     return clean_name(given.strip())
 
 

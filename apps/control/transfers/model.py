@@ -12,7 +12,16 @@ from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Mapped, deferred, mapped_column
 
 from control.db import Base, IllegalMove, States, Tx
-from wire.states import ON_AGENT, TRANSFER_ENDED, TRANSFER_MOVES, WANTS_AGENT, Intent, TransferState
+from wire.states import (
+    ON_AGENT,
+    PRIORITIES,
+    TRANSFER_ENDED,
+    TRANSFER_MOVES,
+    WANTS_AGENT,
+    Intent,
+    Priority,
+    TransferState,
+)  # fmt: skip
 
 
 class Transfer(Base):
@@ -47,6 +56,12 @@ class Transfer(Base):
     """Wanted by any of its jobs (`jobs.holders` joins them), asked for by name. None: all."""
     steer_rev: Mapped[int] = mapped_column(default=0)
     """Counts changes of what the agent is told in a `Steer`."""
+    priority: Mapped[int] = mapped_column(default=PRIORITIES.index(Priority.NORMAL))
+    """Within its organisation; the highest of its jobs'."""
+    sequential: Mapped[bool] = mapped_column(default=False)
+    down_max: Mapped[int] = mapped_column(default=0)
+    up_max: Mapped[int] = mapped_column(default=0)
+    announces: Mapped[int] = mapped_column(default=0)
     size_bytes: Mapped[int | None]
     """Wanted bytes, known with the metadata: none means that the torrent has not been read yet."""
     down_bytes: Mapped[int] = mapped_column(default=0)

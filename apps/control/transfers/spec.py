@@ -48,9 +48,10 @@ async def build(tx: Tx, transfer: Transfer, settings: Settings) -> Spec:
 
 
 async def steers(tx: Tx, transfers: Iterable[UUID]) -> dict[UUID, Steer]:
-    columns = select(Transfer.id, Transfer.steer_rev, Transfer.files)
-    rows = await tx.execute(columns.where(Transfer.id.in_(transfers)))
-    return {transfer: Steer(rev, files) for transfer, rev, files in rows.all()}
+    t = Transfer
+    said = select(t.id, t.steer_rev, t.files, t.sequential, t.down_max, t.up_max, t.announces)
+    rows = await tx.execute(said.where(t.id.in_(transfers)))
+    return {row[0]: Steer(row[1], row[2], row[3], row[4], row[5], row[6]) for row in rows.all()}
 
 
 async def holders(tx: Tx, transfer_id: UUID) -> list[Job]:

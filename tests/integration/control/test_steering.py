@@ -144,3 +144,21 @@ async def test_more_than_the_quota_may_be_added_to_choose_from(api: Api) -> None
         made = await http.post("/api/v1/jobs", files=form, data={"paused": "true"})
         assert made.status_code == 201
         assert await refusal(await http.post(f"/api/v1/jobs/{made.json()['id']}/resume")) == (403, "quota_spent")
+
+
+async def test_a_job_is_renamed_and_given_priority_order_and_speed(api: Api) -> None:
+    wishes = {"name": " Mine\n", "priority": "high", "sequential": True, "down_max": 1000, "up_max": 10}
+    async with api.member() as http:
+        job, first = await torrent_added(http)
+        assert (first["priority"], first["sequential"], first["down_max"]) == ("normal", False, 0)
+        changed = (await http.patch(job, json=wishes)).json()
+        assert {field: changed[field] for field in wishes} == wishes | {"name": "Mine"}
+        assert changed["version"] == first["version"] + 1
+        for bad in ({"name": ""}, {"name": "x" * 256}, {"priority": "urgent"}, {"down_max": -1}, {"colour": "red"}):
+            assert (await http.patch(job, json=bad)).status_code == 422, bad
+        assert (await http.get(job)).json() == changed
+
+
+async def test_nobody_is_asked_for_peers_of_what_is_not_at_work(api: Api) -> None:
+    async with api.member() as http:
+        assert await refusal(await http.post(f"{await added(http)}/reannounce")) == (409, "cannot_reannounce")

@@ -8,6 +8,7 @@ import pytest
 from control.audit.service import Actor
 from control.errors import Conflict
 from control.jobs import steer
+from control.jobs.schemas import EditJob
 from control.jobs.steer import Steered
 from control.loops import dispatch, finish, paused, purge
 from control.plane import Plane
@@ -26,8 +27,8 @@ from tests.support.fleet import (
     wants_of,
 )  # fmt: skip
 from wire.clock import utcnow
-from wire.messages import Claimed, Failure, Found, Refused
-from wire.states import Intent, JobState, TransferState
+from wire.messages import Claimed, Failure, Found, Refused, Steer
+from wire.states import Intent, JobState, Priority, TransferState
 
 ACTOR = Actor(name="person:tests")
 LIMIT = 10
@@ -179,6 +180,17 @@ async def test_what_failed_or_was_cancelled_is_tried_again_with_all_its_tries(pl
     assert (await read_job(plane, wanted.job)).state is JobState.COMPLETED
 
 
+async def test_what_is_tried_again_while_its_agent_stops_is_taken_from_it_without_a_try(plane: Plane) -> None:
+    wanted, agent = await claimed(plane, 10)
+    await steered(plane, steer.cancel, wanted)
+    assert await intent_heard(agent, wanted) is Intent.STOP
+    await steered(plane, steer.retry, wanted)
+    transfer = await read_transfer(plane, wanted.transfer)
+    assert (transfer.state, transfer.agent_id, transfer.not_before) == (TransferState.WAITING, None, None)
+    (verdict,) = (await agent.sync(agent.report(wanted.transfer))).verdicts
+    assert verdict.standing == "stale"
+
+
 async def test_data_that_is_kept_outlives_its_job(plane: Plane) -> None:
     wanted, agent = await claimed(plane, 10)
     parts, files = await agent.put_everything(wanted)
@@ -188,3 +200,36 @@ async def test_data_that_is_kept_outlives_its_job(plane: Plane) -> None:
         await steer.remove(tx, wanted.org, wanted.job, ACTOR, utcnow(), keep_data=True)
     await purge.step(plane, utcnow())
     assert await plane.store.listed(prefix(wanted.org, wanted.torrent)) == [files[0].key]
+
+
+async def test_how_it_is_brought_is_said_with_the_verdict_and_with_the_next_claim(plane: Plane) -> None:
+    wanted, agent = await claimed(plane, 10)
+    asked = EditJob(sequential=True, down_max=1000, up_max=10)
+    async with plane.working() as tx:
+        await steer.edit(tx, wanted.org, wanted.job, asked, ACTOR, utcnow())
+    await steered(plane, steer.reannounce, wanted)
+    (verdict,) = (await agent.sync(agent.report(wanted.transfer))).verdicts
+    steering = Steer(rev=2, sequential=True, down_max=1000, up_max=10, announces=1)
+    assert verdict.steer == steering
+    await agent.sync(agent.report(wanted.transfer, handover=True))
+    other = await add_agent(plane, agent.pool)
+    answer = await other.claim(wanted.transfer)
+    assert isinstance(answer, Claimed)
+    assert answer.spec.steer == steering
+
+
+async def test_an_organisations_important_jobs_go_first_and_only_before_its_own(plane: Plane) -> None:
+    pool = new_pool()
+    low = await add_transfer(plane, 10, pool=pool)
+    normal, high = [await add_transfer(plane, 10, pool=pool, org=low.org) for _ in range(2)]
+    other = await add_transfer(plane, 10, pool=pool)
+    for wanted, priority in ((low, Priority.LOW), (high, Priority.HIGH)):
+        async with plane.working() as tx:
+            await steer.edit(tx, low.org, wanted.job, EditJob(priority=priority), ACTOR, utcnow())
+    agent = await add_agent(plane, pool)
+    order = [(high, other), (normal,), (low,)]
+    for slots, offered in zip((2, 3, 4), order, strict=True):
+        await agent.sync(slots=slots)
+        await dispatch.step(plane, utcnow())
+        for each in offered:
+            assert (await read_transfer(plane, each.transfer)).state is TransferState.OFFERED
