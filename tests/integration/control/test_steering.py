@@ -147,14 +147,21 @@ async def test_more_than_the_quota_may_be_added_to_choose_from(api: Api) -> None
 
 
 async def test_a_job_is_renamed_and_given_priority_order_and_speed(api: Api) -> None:
-    wishes = {"name": " Mine\n", "priority": "high", "sequential": True, "down_max": 1000, "up_max": 10}
+    wishes = {"name": " Mine\n", "priority": "high", "sequential": True, "down_max": 100_000, "up_max": 20_000}
     async with api.member() as http:
         job, first = await torrent_added(http)
         assert (first["priority"], first["sequential"], first["down_max"]) == ("normal", False, 0)
         changed = (await http.patch(job, json=wishes)).json()
         assert {field: changed[field] for field in wishes} == wishes | {"name": "Mine"}
         assert changed["version"] == first["version"] + 1
-        for bad in ({"name": ""}, {"name": "x" * 256}, {"priority": "urgent"}, {"down_max": -1}, {"colour": "red"}):
+        for bad in (
+            {"name": ""},
+            {"name": "x" * 256},
+            {"priority": "urgent"},
+            {"down_max": -1},
+            {"up_max": 10},
+            {"colour": "red"},
+        ):
             assert (await http.patch(job, json=bad)).status_code == 422, bad
         assert (await http.get(job)).json() == changed
 

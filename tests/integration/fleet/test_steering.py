@@ -204,12 +204,12 @@ async def test_data_that_is_kept_outlives_its_job(plane: Plane) -> None:
 
 async def test_how_it_is_brought_is_said_with_the_verdict_and_with_the_next_claim(plane: Plane) -> None:
     wanted, agent = await claimed(plane, 10)
-    asked = EditJob(sequential=True, down_max=1000, up_max=10)
+    asked = EditJob(sequential=True, down_max=100_000, up_max=20_000)
     async with plane.working() as tx:
         await steer.edit(tx, wanted.org, wanted.job, asked, ACTOR, utcnow())
     await steered(plane, steer.reannounce, wanted)
     (verdict,) = (await agent.sync(agent.report(wanted.transfer))).verdicts
-    steering = Steer(rev=2, sequential=True, down_max=1000, up_max=10, announces=1)
+    steering = Steer(rev=2, sequential=True, down_max=100_000, up_max=20_000, announces=1)
     assert verdict.steer == steering
     await agent.sync(agent.report(wanted.transfer, handover=True))
     other = await add_agent(plane, agent.pool)
