@@ -135,6 +135,7 @@ async def _join(tx: Tx, transfer: Transfer, holders: Iterable[Holder]) -> None:
         transfer.files, transfer.sequential = steer.files, steer.sequential
         transfer.down_max, transfer.up_max = steer.down_max, steer.up_max
         transfer.steer_rev += 1
+        transfer.done = False  # said of what was wanted before
     if transfer.size_bytes is not None:
         transfer.size_bytes = (await selection.check(tx, transfer.torrent_id, steer.files)).bytes
     await tx.flush()

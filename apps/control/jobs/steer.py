@@ -23,7 +23,7 @@ from control.torrents.model import Torrent
 from control.torrents.sent import tidy, tidy_name
 from control.transfers.leftovers import forget_unwanted
 from wire.ids import OrgId
-from wire.states import Intent, JobAction, JobState, TransferState, job_actions
+from wire.states import JOB_ACTIVE, Intent, JobAction, JobState, TransferState, job_actions
 from wire.units import KIB
 
 PLAIN = ("priority", "sequential", "down_max", "up_max")
@@ -149,9 +149,9 @@ async def remove(tx: Tx, org: OrgId, job_id: UUID, actor: Actor, now: dt.datetim
 async def _settled(tx: Tx, whole: Whole, actor: Actor, verb: str, now: dt.datetime) -> Steered:
     job, transfer = whole.job, whole.transfer
     agent = await holders.settle(tx, transfer, now=now, who=actor.name, why=verb)
-    if job.intent is Intent.RUN:
-        await holders.allow(tx, transfer)  # only now is it known how much is wanted
     await follow.one(tx, job, transfer, now=now, who=actor.name, why=verb)
+    if job.intent is Intent.RUN and job.state in JOB_ACTIVE:
+        await holders.allow(tx, transfer)  # only now is it known how much is wanted
     await audit.record(tx, actor, f"job.{verb}", f"job:{job.id}", now)
     await tx.flush()
     return Steered(whole, agent)

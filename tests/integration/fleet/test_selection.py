@@ -30,7 +30,7 @@ from tests.support.fleet import (
 )  # fmt: skip
 from wire.clock import utcnow
 from wire.ids import JobId, OrgId, new_id
-from wire.messages import Claimed, FileStored, MetadataVerdict, PartStored
+from wire.messages import Claimed, Failure, FileStored, MetadataVerdict, PartStored
 from wire.states import Intent, JobState, TransferState
 from wire.units import MIB
 
@@ -100,6 +100,25 @@ async def test_what_was_done_under_an_older_choice_is_not_all(plane: Plane) -> N
     await finish.step(plane, utcnow())
     transfer = await read_transfer(plane, wanted.transfer)
     assert (transfer.state, transfer.done, transfer.tries) == (TransferState.RUNNING, False, 0)
+
+
+async def test_more_that_is_chosen_just_as_all_was_done_is_no_failure(plane: Plane) -> None:
+    wanted, agent = await claimed(plane, 10, 20)
+    await chosen(plane, wanted, 0)
+    await agent.sync(agent.report(wanted.transfer, files=await put(agent, wanted, 0), done=True, steer=1))
+    await chosen(plane, wanted, 0, 1)
+    await finish.step(plane, utcnow())
+    transfer = await read_transfer(plane, wanted.transfer)
+    assert (transfer.state, transfer.done, transfer.tries) == (TransferState.RUNNING, False, 0)
+
+
+async def test_renaming_what_has_ended_asks_for_no_quota_and_gives_no_leave(plane: Plane) -> None:
+    wanted, agent = await claimed(plane, limits(OrgId(new_id())).bytes + 1)
+    await agent.sync(agent.report(wanted.transfer, failure=Failure("bad", "Bad.", retryable=False)))
+    async with plane.working() as tx:
+        (await tx.get_one(Transfer, wanted.transfer)).go = False
+        named = await steer.edit(tx, wanted.org, wanted.job, EditJob(name="mine"), ACTOR, utcnow())
+    assert (named.whole.job.name, named.whole.transfer.go) == ("mine", False)
 
 
 async def test_what_was_begun_of_a_file_that_nobody_wants_any_more_leaves_the_store(plane: Plane) -> None:
