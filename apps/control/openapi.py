@@ -65,7 +65,7 @@ def complete(document: OpenAPI) -> None:
     if document.components.schemas is not None:
         document.components.schemas["Problem"] = _problem()
     for path, item in (document.paths or {}).items():
-        for method in ("get", "post", "delete"):
+        for method in ("get", "post", "put", "patch", "delete"):
             operation: Operation | None = getattr(item, method)
             if operation is None or operation.responses is None:
                 continue

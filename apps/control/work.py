@@ -1,7 +1,20 @@
 """The process `work`: every loop, in one group. Any number of it may run."""
 
 from control.config import Settings
-from control.loops import dispatch, driver, ensure, finish, gauges, lost, purge, relay, retention, revoke, uploads
+from control.loops import (
+    dispatch,
+    driver,
+    ensure,
+    finish,
+    gauges,
+    lost,
+    paused,
+    purge,
+    relay,
+    retention,
+    revoke,
+    uploads,
+)
 from control.loops.driver import Loop
 from control.plane import open_plane
 from telemetry import logs, metrics
@@ -18,6 +31,7 @@ def loops(settings: Settings) -> list[Loop]:
         Loop("dispatch", dispatch.step, settings.tick_s / 2),
         Loop("finish", finish.step, settings.tick_s),
         Loop("lost", lost.step, settings.lease_s / 10),
+        Loop("paused", paused.step, 4 * settings.tick_s),
         Loop("purge", purge.step, 4 * settings.tick_s),
         Loop("revoke", revoke.step, MINUTE_S),
         Loop("retention", retention.step, 10 * MINUTE_S),

@@ -162,8 +162,8 @@ async def _answer_found(
 
 
 async def _adopt(tx: Tx, settings: Settings, transfer: Transfer, agent: Agent, epoch: int, now: dt.datetime) -> bool:
-    """Its own even where it may take nothing new, unless others shall go on with it."""
-    if transfer.intent is not Intent.RUN or transfer.pool != agent.pool or agent.duty is Duty.HAND_OVER:
+    """Its own even where it may take nothing new, unless others shall go on with it; also what is paused."""
+    if transfer.intent is Intent.STOP or transfer.pool != agent.pool or agent.duty is Duty.HAND_OVER:
         return False
     if transfer.state in ON_AGENT and transfer.agent_id == agent.id and transfer.boot == agent.boot:
         return transfer.rev == 0  # adopted a moment ago, by this very boot
@@ -194,6 +194,7 @@ async def _take_reports(
     known = held.keys() | nothing_new.keys()
     overtaken = await _overtaken(tx, agent, [report for report in reports.values() if report.transfer not in known])
     jobs = await _jobs_of(tx, known)
+    steers = await specs.steers(tx, [t.id for t in held.values() if t.steer_rev != reports[TransferId(t.id)].steer])
     for transfer_id, report in reports.items():
         transfer = held.get(transfer_id)
         if transfer_id in nothing_new:
@@ -212,7 +213,9 @@ async def _take_reports(
         ]
         running = transfer.state in ON_AGENT
         intent = transfer.intent if running else Intent.STOP
-        outcome.verdicts.append(Verdict(transfer_id, "ok", intent=intent, go=transfer.go))
+        outcome.verdicts.append(
+            Verdict(transfer_id, "ok", intent=intent, go=transfer.go, steer=steers.get(transfer_id))
+        )
 
 
 async def _current(tx: Tx, agent: Agent, reports: Iterable[Report]) -> dict[UUID, Transfer]:
@@ -256,7 +259,7 @@ async def _jobs_of(tx: Tx, held: Collection[UUID]) -> dict[UUID, list[tuple[UUID
     if held:
         rows = await tx.execute(
             select(Job.transfer_id, Job.org_id, Job.id).where(
-                Job.transfer_id.in_(held), Job.removed_at.is_(None), Job.intent == Intent.RUN
+                Job.transfer_id.in_(held), Job.removed_at.is_(None), Job.intent != Intent.STOP
             )
         )
         for transfer_id, org, job in rows.all():
@@ -284,7 +287,7 @@ async def _take(
     elif report.handover:
         await release.after_handover(tx, transfer, now=now, who=who, why="handed_over")
         outcome.wake_dispatch = True
-    elif report.done and transfer.go:
+    elif report.done and transfer.go and report.steer == transfer.steer_rev:
         transfer.done = True
     outcome.wake_finish |= report.done  # also of one that is handed over with all its bytes stored
 

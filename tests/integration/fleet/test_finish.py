@@ -144,3 +144,17 @@ async def test_what_was_all_stored_when_its_agent_died_needs_no_other(plane: Pla
     assert (await read_transfer(plane, wanted.transfer)).state is TransferState.WAITING
     await finish.step(plane, utcnow())
     assert (await read_job(plane, wanted.job)).state is JobState.COMPLETED
+
+
+async def test_transfers_that_wait_with_work_left_hide_none_that_is_done(
+    plane: Plane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waiting, agent = await claimed(plane, 10)
+    await agent.sync(agent.report(waiting.transfer, handover=True))
+    done, _ = await said_to_be_stored(plane, 10)
+    await finish.step(plane, utcnow())
+    other, _ = await said_to_be_stored(plane, 10)
+    monkeypatch.setattr(finish, "TRANSFERS_AT_ONCE", 1)
+    await finish.step(plane, utcnow())
+    assert (await read_transfer(plane, done.transfer)).state is TransferState.STORED
+    assert (await read_transfer(plane, other.transfer)).state is TransferState.STORED
