@@ -5,7 +5,7 @@ sync ──► the agent's row ──► found on its disk: adopt or drop ──
 
 import datetime as dt
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from uuid import UUID
 
 from msgspec import Struct
@@ -198,7 +198,7 @@ async def _take_reports(
     for transfer_id, report in reports.items():
         transfer = held.get(transfer_id)
         if transfer_id in nothing_new:
-            outcome.told += [Told(OrgId(org), JobId(job), report.rates) for org, job in jobs.get(transfer_id, [])]
+            outcome.told += _told(report, jobs)
             outcome.verdicts.append(Verdict(transfer_id, "ok", go=nothing_new[transfer_id]))
             continue
         if transfer is None:
@@ -208,14 +208,17 @@ async def _take_reports(
             continue
         with correlated(transfer.correlation_id):
             await _take(tx, settings, agent, transfer, report, outcome, now)
-        outcome.told += [
-            Told(OrgId(org), JobId(job), report.rates, report.detail) for org, job in jobs.get(transfer_id, [])
-        ]
+        outcome.told += _told(report, jobs)
         running = transfer.state in ON_AGENT
         intent = transfer.intent if running else Intent.STOP
         outcome.verdicts.append(
             Verdict(transfer_id, "ok", intent=intent, go=transfer.go, steer=steers.get(transfer_id))
         )
+
+
+def _told(report: Report, jobs: Mapping[UUID, Iterable[tuple[UUID, UUID]]]) -> list[Told]:
+    holding = jobs.get(report.transfer, [])
+    return [Told(OrgId(org), JobId(job), report.rates, report.detail) for org, job in holding]
 
 
 async def _current(tx: Tx, agent: Agent, reports: Iterable[Report]) -> dict[UUID, Transfer]:
