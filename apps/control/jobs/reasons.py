@@ -12,7 +12,7 @@ REASONS = {
     "reannounced": "Its trackers are asked for peers.",
     "metadata": "Its metadata is known.",
     "to_be_chosen": "Its files can be chosen now.",
-    "paused_long": "It was paused for long: its agent has room for others.",
+    "paused_away": "It is paused, and its agent has its disk for others.",
     "replayed": "An operator gave it another five tries.",
     "cancelled": "It was cancelled.",
     "removed": "It was taken off the list.",
