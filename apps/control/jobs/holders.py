@@ -59,9 +59,6 @@ async def settle(tx: Tx, transfer: Transfer, *, now: dt.datetime, who: str, why:
             await moves.move(tx, transfer, TransferState.STOPPED, now=now, who=who, why=why)
         case Intent.PAUSE if transfer.state is TransferState.OFFERED:
             await moves.move(tx, transfer, TransferState.WAITING, now=now, who=who, why=why)
-        case Intent.RUN | Intent.CHOOSE if before is Intent.STOP and transfer.state in ON_AGENT:
-            # Its agent was told to stop, and perhaps has: that is no loss to be counted or waited for.
-            await moves.back_to_waiting(tx, transfer, now=now, who=who, why=why)
         case Intent.RUN | Intent.CHOOSE if before is Intent.PAUSE:
             await _take_up(tx, transfer, now=now, who=who, why=why)
     return agent

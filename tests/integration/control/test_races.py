@@ -65,7 +65,7 @@ async def test_add_cancel_and_remove_at_once_leave_a_job_that_can_be_asked_for_a
 
 
 async def test_what_was_cancelled_on_its_agent_and_is_asked_for_again_goes_on(api: Api, plane: Plane) -> None:
-    """At once, before the agent has heard of the first decision: it is taken from it, since it may have stopped."""
+    """At once, before the agent has heard of the first decision."""
     data = torrent_file(secrets.token_hex(8))
     async with api.member() as http:
         first = (await add(http, data)).json()
@@ -76,10 +76,9 @@ async def test_what_was_cancelled_on_its_agent_and_is_asked_for_again_goes_on(ap
         await agent.sync(agent.report(transfer))
         assert (await http.post(f"/api/v1/jobs/{first['id']}/cancel")).json()["state"] == "cancelled"
         second = await add(http, data)
-        assert (second.status_code, second.json()["state"]) == (201, "queued")
+        assert (second.status_code, second.json()["state"]) == (201, "downloading")
         (verdict,) = (await agent.sync(agent.report(transfer))).verdicts
-        assert verdict.standing == "stale"
-        assert isinstance(await agent.claim(transfer), Claimed)
+        assert verdict.intent == "run"
         assert (await http.get(f"/api/v1/jobs/{first['id']}")).json()["state"] == "cancelled"
         await agent.sync(leaving=True)
 

@@ -180,17 +180,6 @@ async def test_what_failed_or_was_cancelled_is_tried_again_with_all_its_tries(pl
     assert (await read_job(plane, wanted.job)).state is JobState.COMPLETED
 
 
-async def test_what_is_tried_again_while_its_agent_stops_is_taken_from_it_without_a_try(plane: Plane) -> None:
-    wanted, agent = await claimed(plane, 10)
-    await steered(plane, steer.cancel, wanted)
-    assert await intent_heard(agent, wanted) is Intent.STOP
-    await steered(plane, steer.retry, wanted)
-    transfer = await read_transfer(plane, wanted.transfer)
-    assert (transfer.state, transfer.agent_id, transfer.not_before) == (TransferState.WAITING, None, None)
-    (verdict,) = (await agent.sync(agent.report(wanted.transfer))).verdicts
-    assert verdict.standing == "stale"
-
-
 async def test_data_that_is_kept_outlives_its_job(plane: Plane) -> None:
     wanted, agent = await claimed(plane, 10)
     parts, files = await agent.put_everything(wanted)
