@@ -8,7 +8,7 @@ windowed  does not fit: pieces are asked for only as far as its share reaches, a
 from collections.abc import Mapping
 from enum import StrEnum
 
-from agent.parts import Layout
+from agent.parts import Book
 from wire.ids import TransferId
 from wire.units import GIB, MIB
 
@@ -26,10 +26,11 @@ class Kept(StrEnum):
     WINDOWED = "windowed"
 
 
-def floor_of(layout: Layout) -> int:
+def floor_of(book: Book) -> int:
     """The smallest window through which a torrent can pass: whatever its largest part needs fits at once."""
-    largest = max((unit.size_bytes for unit in layout.units), default=0)
-    return largest + FLOOR_PIECES * layout.piece_bytes
+    layout = book.layout
+    wanted = (unit.size_bytes for index, unit in enumerate(layout.units) if book.wanted[index])
+    return max(wanted, default=0) + FLOOR_PIECES * layout.piece_bytes
 
 
 class Budget:
@@ -43,6 +44,9 @@ class Budget:
 
     def __len__(self) -> int:
         return len(self._plain) + len(self._floors)
+
+    def __contains__(self, transfer: TransferId) -> bool:
+        return transfer in self._plain or transfer in self._floors
 
     @property
     def promised_bytes(self) -> int:
@@ -82,6 +86,26 @@ class Budget:
             self._floors[transfer] = floor_bytes
             return Kept.WINDOWED
         return None
+
+    def grow(
+        self,
+        transfer: TransferId,
+        fresh_bytes: int,
+        floor_bytes: int,
+        held: Mapping[TransferId, int],
+        *,
+        plain_fits: bool = True,
+    ) -> bool:
+        """More of it is wanted; whether that may come here too. How it is kept stays as it is."""
+        if transfer in self._floors:
+            more = max(0, floor_bytes - self._floors[transfer])
+            fits = not more or self.promised_bytes + more <= self.total_bytes
+            self._floors[transfer] += more if fits else 0
+            return fits
+        windows = sum(max(floor, held.get(each, 0)) for each, floor in self._floors.items())
+        fits = not fresh_bytes or (plain_fits and self._taken_bytes + windows + fresh_bytes <= self.total_bytes)
+        self._plain[transfer] = self._plain.get(transfer, 0) + (fresh_bytes if fits else 0)
+        return fits
 
     def leave(self, transfer: TransferId) -> None:
         """For now: its files stay, and it will be admitted anew."""

@@ -28,6 +28,7 @@ class Drain(Struct, frozen=True):
     def free(self, held: Transfer, pieces: Sequence[int]) -> None:
         """Nobody here needs them any more."""
         if held.holes is not None and held.book is not None and pieces:
+            held.book.leaves(pieces)
             runs = runs_of(pieces, held.book.needed, held.book.layout.piece_bytes)
             self.beside(held, self._punch(held.spec.transfer, held.holes, held.book, runs, pieces))
 

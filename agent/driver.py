@@ -18,10 +18,11 @@ from agent.config import Settings
 from agent.desired import Desired
 from agent.disk import Disk
 from agent.drain import Drain
-from agent.engine.api import Add, Checked, Engine, MetadataArrived, MetadataMismatch, NotThere, PieceVerified
+from agent.engine.api import Add, Checked, Engine, MetadataArrived, MetadataMismatch, NotThere, PieceVerified, Steering
 from agent.fleet import Fleet, Refusal
 from agent.journal import Journal
 from agent.metrics import TRANSFERS
+from agent.parts import Book
 from agent.patience import Waits
 from agent.picture import picture
 from agent.prepare import CannotPrepare, prepare
@@ -37,8 +38,11 @@ from agent.running import (
     InEngine,
     InfoFetched,
     Judged,
+    Paused,
     Prepared,
+    Resumed,
     Run,
+    Steered,
     begin,
     done,
     fold,
@@ -51,7 +55,7 @@ from telemetry import logs
 from telemetry.correlation import correlated
 from wire.failures import failure
 from wire.ids import BootId, TransferId
-from wire.messages import PARTS_PER_REPORT, Failure, Found, Spec, Sync, Synced
+from wire.messages import PARTS_PER_REPORT, Failure, Found, Spec, Steer, Sync, Synced
 from wire.states import Duty, Phase
 
 log = logs.get(__name__)
@@ -130,11 +134,12 @@ class Driver:
             self.wake.set()
 
     def load(self) -> int:
-        return len(self.desired.wanted)
+        return self.desired.at_work()
 
     def may_claim(self) -> bool:
-        found_room = self.room.budget.may_claim(max(0, self.load() - len(self.room.budget)))
-        return self._duty is Duty.WORK and found_room
+        budget = self.room.budget
+        unknown = sum(not want.paused and each not in budget for each, want in self.desired.wanted.items())
+        return self._duty is Duty.WORK and budget.may_claim(unknown)
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as self._group:
@@ -216,9 +221,12 @@ class Driver:
 
     def _lets_go(self, held: Transfer, now_s: float) -> bool:
         """What was stored goes with it: all of it is in the report that says so."""
-        if self._duty is not Duty.HAND_OVER or len(held.unacked) > PARTS_PER_REPORT:
+        if not self._goes(held) or len(held.unacked) > PARTS_PER_REPORT:
             return False
-        return not held.tasks or now_s >= self._let_go_at
+        return not held.tasks or now_s >= (self._let_go_at if held.let_go_at is None else held.let_go_at)
+
+    def _goes(self, held: Transfer) -> bool:
+        return self._duty is Duty.HAND_OVER or held.let_go_at is not None
 
     # Hearing.
 
@@ -244,6 +252,8 @@ class Driver:
             return event
         if isinstance(event, PieceVerified):
             book.verified(event.piece)
+            if not book.needed[event.piece]:  # it was on its way when others were chosen
+                self._drain.free(held, [event.piece])
         elif isinstance(event, Checked):
             for piece in event.have:
                 book.verified(piece)
@@ -255,6 +265,8 @@ class Driver:
                 log.warning(
                     "transfer.failed", transfer=after.transfer, code=after.failure.code, detail=after.failure.detail
                 )
+            elif after.paused is not before.paused:
+                log.info("transfer.paused" if after.paused else "transfer.resumed", transfer=after.transfer)
             elif done(after):
                 log.info("transfer.done", transfer=after.transfer, epoch=after.epoch)
             else:
@@ -284,8 +296,8 @@ class Driver:
 
     def _may_upload(self, transfer: TransferId) -> Transfer | None:
         run = self.runs[transfer]
-        stays = not self._leaving and self._duty is not Duty.HAND_OVER
-        return self._transfers[transfer] if run.prepared and not run.failure and stays else None
+        idle = run.paused or run.failure or self._leaving or self._goes(self._transfers[transfer])
+        return self._transfers[transfer] if run.prepared and not idle else None
 
     def _act(self, action: reconcile.Action) -> None:
         transfer = action.transfer
@@ -296,6 +308,15 @@ class Driver:
                 self._drop(transfer, wipe=wipe)
             case reconcile.Go():
                 self._hear(Judged(transfer, go=True))
+            case reconcile.Pause():
+                self._engine.pause(transfer)
+                self._hear(Paused(transfer))
+                self.changed()
+            case reconcile.Resume():
+                self._engine.resume(transfer)
+                self._hear(Resumed(transfer))
+            case reconcile.Steer():
+                self._steer(transfer)
             case reconcile.FetchInfo():
                 self._errand(transfer, Errand.FETCH_INFO, self._fetch_info)
             case reconcile.FetchMetadata():
@@ -324,6 +345,32 @@ class Driver:
         self.runs[spec.transfer] = begin(spec)
         self._pump.join(spec.transfer)
         self.wake.set()
+
+    def _steer(self, transfer: TransferId) -> None:
+        held = self._transfers[transfer]
+        before, held.spec = held.spec.steer, self.desired.wanted[transfer].spec
+        steer = held.spec.steer
+        self._engine.steer(transfer, _steering(steer))
+        if steer.announces > before.announces:
+            self._engine.announce(transfer)
+        if held.book is not None and steer.files != before.files:
+            self._choose(held, held.book)
+        unready, unstored = (held.book.unready, held.book.unstored) if held.book else (0, 0)
+        self._hear(Steered(transfer, steer.rev, unready, unstored))
+
+    def _choose(self, held: Transfer, book: Book) -> None:
+        """Where there is no room for what is wanted now, or some of it has left the disk already, we let go: whoever
+        claims the transfer next begins with a book and a budget that know of it."""
+        transfer = held.spec.transfer
+        missing = book.missing_bytes
+        self._drain.free(held, book.choose(held.spec.steer.files))
+        held.counts_anew()
+        grown = self.room.grow(transfer, book, book.missing_bytes - missing)
+        if not grown or (held.holes is not None and book.wants_back()):
+            log.info("transfer.outgrown", transfer=transfer)
+            held.let_go_at = asyncio.get_running_loop().time() + self._settings.wait(HAND_OVER_S)
+            return
+        self._engine.ask(transfer, list(enumerate(book.priorities(bounded=held.holes is not None))))
 
     def _drop(self, transfer: TransferId, *, wipe: bool) -> None:
         held = self._transfers.pop(transfer)
@@ -354,6 +401,7 @@ class Driver:
             trackers=held.spec.trackers,
             web_seeds=held.spec.web_seeds,
             peers=peers,
+            steering=_steering(held.spec.steer),
             info=held.raw_info if content else None,
             priorities=held.book.priorities(bounded=held.holes is not None) if content and held.book else (),
             sizes=[(file.index, file.size_bytes) for file in held.info.content] if content and held.info else (),
@@ -454,7 +502,7 @@ class Driver:
         heard = now_s - self._heard_at_s < self._settings.wait(HEARD_S)
         for transfer, held in self._transfers.items():
             word = self._uploads.trouble.get(transfer, "")
-            self._hear(held.looked(now_s, store_word=word, heard=heard))
+            self._hear(held.looked(now_s, store_word=word, heard=heard, paused=self.runs[transfer].paused))
             if why := patience.failure_of(self.runs[transfer], self._waits, now_s):
                 self._hear(Failed(transfer, why))
         self._inbox.put_nowait(None)
@@ -464,9 +512,13 @@ async def _awaited(work: Awaitable[None]) -> None:
     await work
 
 
-def _tells(run: Run) -> tuple[Phase, bool, Failure | None]:
+def _tells(run: Run) -> tuple[Phase, bool, bool, int, Failure | None]:
     """What the control plane should hear of at once."""
-    return phase(run), done(run), run.failure
+    return phase(run), done(run), run.paused, run.steer, run.failure
+
+
+def _steering(steer: Steer) -> Steering:
+    return Steering(steer.sequential, steer.down_max, steer.up_max)
 
 
 def _endpoint(peer: str) -> tuple[str, int]:

@@ -90,29 +90,72 @@ class Is(IntEnum):
 
 
 class Book:
-    """What of one torrent is there, and what is stored. One owner changes it (the driver); it decides nothing."""
+    """What of one torrent is there, and what is stored. One owner changes it (the driver); it decides nothing.
+
+    All units are known, and what they are; the counts and the line of ready ones are of the wanted alone.
+    """
 
     def __init__(self, layout: Layout) -> None:
         self.layout = layout
         self.have = bytearray(layout.pieces)
         self.state = bytearray(len(layout.units))
+        self.wanted = bytearray(b"\1" * len(layout.units))
         self.missing = array("l", (len(layout.pieces_of(unit)) for unit in layout.units))
         self.ready: deque[int] = deque()
         self.by_file: dict[int, list[int]] = {}
         for index, unit in enumerate(layout.units):
             self.by_file.setdefault(unit.file, []).append(index)
-        self.stored_bytes = 0
-        self.there_bytes = 0
-        """Bytes of units that are stored, or whose piece is verified."""
-        self.unstored = len(layout.units)
-        self.unready = len(layout.units)
-        self.needed = bytearray(b"\1" * layout.pieces)
-        """Pieces of which some unit is not safe yet: stored, and the control plane knows it."""
+        self.total_bytes = self.stored_bytes = self.there_bytes = 0
+        """Of `there`: units that are stored, or whose piece is verified."""
+        self.unstored = self.unready = 0
+        self.needed = bytearray(layout.pieces)
+        """Pieces of which some wanted unit is not safe yet: stored, and the control plane knows it."""
         self._safe = bytearray(len(layout.units))
+        self._gone = bytearray(layout.pieces)
+        """Pieces that left the disk, or are about to: the engine would not ask for them again."""
         self._window: Window | None = None
         for index, unit in enumerate(layout.units):
             if not unit.size_bytes:
-                self._becomes_ready(index)
+                self.state[index] = Is.READY
+        self.choose(None)
+
+    def choose(self, files: Iterable[int] | None) -> list[int]:
+        """Only these files are wanted from now on; None: all. What is being put is put to its end. Says which pieces
+        are there and needed no more."""
+        if files is None:
+            self.wanted = bytearray(b"\1" * len(self.wanted))
+        else:
+            self.wanted = bytearray(len(self.wanted))
+            for file in files:
+                for index in self.by_file.get(file, ()):
+                    self.wanted[index] = 1
+        wanted = [index for index, is_wanted in enumerate(self.wanted) if is_wanted]
+        self.ready = deque(index for index in wanted if self.state[index] == Is.READY)
+        self.unstored = sum(self.state[index] != Is.STORED for index in wanted)
+        self.unready = sum(self.state[index] == Is.WAITING for index in wanted)
+        self.total_bytes = sum(self.layout.units[index].size_bytes for index in wanted)
+        stored = [index for index in wanted if self.state[index] == Is.STORED]
+        self.stored_bytes = sum(self.layout.units[index].size_bytes for index in stored)
+        self.there_bytes = self.stored_bytes
+        if any(self.have):  # seldom: pieces are looked at one by one
+            self.there_bytes += sum(self.there_of(index) for index in wanted if self.state[index] != Is.STORED)
+        return self._need()
+
+    def _need(self) -> list[int]:
+        before, self.needed = self.needed, bytearray(self.layout.pieces)
+        for index, unit in enumerate(self.layout.units):
+            if self._is_needed(index):
+                for piece in self.layout.pieces_of(unit):
+                    self.needed[piece] = 1
+        held = map(and_, before, self.have)
+        return [piece for piece, was in enumerate(held) if was and not self.needed[piece]]
+
+    def _is_needed(self, index: int) -> bool:
+        return not self._safe[index] and bool(self.wanted[index] or self.state[index] == Is.TAKEN)
+
+    @property
+    def missing_bytes(self) -> int:
+        return self.total_bytes - self.stored_bytes
 
     def already_stored(self, parts: Iterable[tuple[int, int]], files: Iterable[int]) -> None:
         """Before anything else: what earlier epochs stored is not wanted any more."""
@@ -145,6 +188,10 @@ class Book:
             self.missing[index] -= 1
             if self.state[index] == Is.STORED:
                 continue
+            if not self.wanted[index]:
+                if not self.missing[index]:
+                    self.state[index] = Is.READY  # for when it is chosen
+                continue
             unit = self.layout.units[index]
             self.there_bytes += min(unit.end, high) - max(unit.start, low)
             if not self.missing[index] and self.state[index] == Is.WAITING:
@@ -175,21 +222,27 @@ class Book:
     def is_putting(self) -> bool:
         return self.state.find(Is.TAKEN) >= 0
 
-    def give_back(self, index: int) -> None:
-        """It was taken and could not be put: it is ready again."""
-        if self.state[index] == Is.TAKEN:
-            self.state[index] = Is.READY
+    def give_back(self, index: int) -> list[int]:
+        """It was taken and could not be put: it is ready again, or else its pieces are needed no more."""
+        if self.state[index] != Is.TAKEN:
+            return []
+        self.state[index] = Is.READY
+        if self.wanted[index]:
             self.ready.append(index)
+            return []
+        return self._needless(index)
 
     def stored(self, index: int) -> None:
         before = self.state[index]
         if before == Is.STORED:
             return
         unit = self.layout.units[index]
+        self.state[index] = Is.STORED
+        if not self.wanted[index]:
+            return
         if before == Is.WAITING:
             self.unready -= 1
             self.there_bytes += unit.size_bytes - self.there_of(index)
-        self.state[index] = Is.STORED
         self.unstored -= 1
         self.stored_bytes += unit.size_bytes
 
@@ -199,14 +252,15 @@ class Book:
             unit = self.layout.units[index]
             if self.state[index] != Is.STORED or unit.part in keep:
                 continue
+            self.state[index] = Is.WAITING if self.missing[index] else Is.READY
+            if not self.wanted[index]:
+                continue
             self.unstored += 1
             self.stored_bytes -= unit.size_bytes
             if self.missing[index]:
-                self.state[index] = Is.WAITING
                 self.unready += 1
                 self.there_bytes -= unit.size_bytes - self.there_of(index)
             else:
-                self.state[index] = Is.READY
                 self.ready.append(index)
 
     def file_is_stored(self, file: int) -> bool:
@@ -217,14 +271,25 @@ class Book:
         if self._safe[index]:
             return []
         self._safe[index] = 1
+        return self._needless(index)
+
+    def _needless(self, index: int) -> list[int]:
         done = [
             piece
             for piece in self.layout.pieces_of(self.layout.units[index])
-            if all(self._safe[unit] for unit in self.layout.units_of(piece))
+            if self.needed[piece] and not any(map(self._is_needed, self.layout.units_of(piece)))
         ]
         for piece in done:
             self.needed[piece] = 0
         return done
+
+    def leaves(self, pieces: Iterable[int]) -> None:
+        for piece in pieces:
+            self._gone[piece] = 1
+
+    def wants_back(self) -> bool:
+        """Something was chosen that shares a piece with what has left the disk."""
+        return any(map(and_, self.needed, self._gone))
 
     def left(self, pieces: Iterable[int]) -> None:
         """The disk: their room is free."""
@@ -242,7 +307,7 @@ class Book:
         `bounded`: nothing is, until `slide` is given room."""
         wanted = bytearray(self.layout.pieces)
         for index, unit in enumerate(self.layout.units):
-            if self.state[index] == Is.WAITING:
+            if self.wanted[index] and self.state[index] == Is.WAITING:
                 for piece in self.layout.pieces_of(unit):
                     wanted[piece] = 1
         there = bytearray(map(and_, self.have, self.needed)) if bounded else None

@@ -29,23 +29,27 @@ def _cells(book: Book) -> Iterator[Cells]:
 
 
 def _pieces(book: Book) -> bytearray:
-    """A piece is stored once every unit that shares bytes with it is."""
-    pieces = bytearray([PieceIs.STORED]) * book.layout.pieces
-    for index, unit in enumerate(book.layout.units):
+    """A piece is stored once every wanted unit that shares bytes with it is."""
+    pieces = bytearray([PieceIs.UNWANTED]) * book.layout.pieces
+    wanted = [index for index, is_wanted in enumerate(book.wanted) if is_wanted]
+    for index in wanted:
+        there = book.layout.pieces_of(book.layout.units[index])
+        pieces[there.start : there.stop] = bytes([PieceIs.STORED]) * len(there)
+    for index in wanted:
         if book.state[index] != Is.STORED:
-            there = book.layout.pieces_of(unit)
+            there = book.layout.pieces_of(book.layout.units[index])
             pieces[there.start : there.stop] = book.have[there.start : there.stop]
     return pieces
 
 
 def _files(book: Book) -> Iterator[FileTold]:
-    """Those that are begun and not stored; of all others the job's list of files says enough."""
+    """Wanted ones that are begun and not stored; of all others the job's list of files says enough."""
     units = book.layout.units
     for file, indices in book.by_file.items():
         stored = sum(units[index].size_bytes for index in indices if book.state[index] == Is.STORED)
         unstored = [index for index in indices if book.state[index] != Is.STORED]
         there = stored + sum(book.there_of(index) for index in unstored)
-        if unstored and there:
+        if unstored and there and book.wanted[unstored[0]]:
             yield FileTold(file, there, stored)
 
 

@@ -49,6 +49,7 @@ def _lay_out(transfer: Transfer) -> tuple[Info, Book]:
     spans = (Span(file.index, file.offset, file.size_bytes) for file in info.content)
     book = Book(lay_out(spans, info.piece_length, info.piece_count))
     book.already_stored(((part.file, part.part) for part in transfer.spec.parts), transfer.spec.files)
+    book.choose(transfer.spec.steer.files)
     return info, book
 
 

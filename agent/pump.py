@@ -85,7 +85,7 @@ class Pump:
                 self._ears.happened(Failed(task.transfer, disk_failure(broken)))
             finally:
                 self._turns.give_back(task.transfer)
-                self._ears.happened(_given_back(held, task))
+                self._give_back(held, task)
 
     async def _unreadable(self, held: Transfer, detail: str) -> None:
         transfer = held.spec.transfer
@@ -120,11 +120,11 @@ class Pump:
         if held.sync_is_due():
             self._ears.sync_due()
 
-
-def _given_back(held: Transfer, task: Task) -> Event | None:
-    """Once for a batch: what is not stored of it is ready again."""
-    if held.book is None:
-        return None
-    for index in task.indices:
-        held.book.give_back(index)
-    return Counted(task.transfer, held.book.unready, held.book.unstored)
+    def _give_back(self, held: Transfer, task: Task) -> None:
+        """Once for a batch: what is not stored of it is ready again."""
+        book = held.book
+        assert book is not None
+        for index in task.indices:
+            if needless := book.give_back(index):
+                self._ears.freed(held, needless)
+        self._ears.happened(Counted(task.transfer, book.unready, book.unstored))

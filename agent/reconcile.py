@@ -14,6 +14,7 @@ class Wanted(Struct, frozen=True):
 
     spec: Spec
     go: bool = False
+    paused: bool = False
 
 
 class Start(Struct, frozen=True):
@@ -29,6 +30,22 @@ class Drop(Struct, frozen=True):
 
 class Go(Struct, frozen=True):
     """A sync said that the metadata is accepted."""
+
+    transfer: TransferId
+
+
+class Pause(Struct, frozen=True):
+    """Nothing is fetched, given or read any more; what is there stays there."""
+
+    transfer: TransferId
+
+
+class Resume(Struct, frozen=True):
+    transfer: TransferId
+
+
+class Steer(Struct, frozen=True):
+    """Go by what people want of it now."""
 
     transfer: TransferId
 
@@ -65,7 +82,7 @@ class Halt(Struct, frozen=True):
     transfer: TransferId
 
 
-Action = Start | Drop | Go | FetchInfo | FetchMetadata | Judge | Prepare | Bring | Halt
+Action = Start | Drop | Go | Pause | Resume | Steer | FetchInfo | FetchMetadata | Judge | Prepare | Bring | Halt
 
 
 def plan(wanted: Mapping[TransferId, Wanted], runs: Mapping[TransferId, Run]) -> list[Action]:
@@ -95,9 +112,15 @@ def _step(want: Wanted, run: Run, *, free: bool) -> Action | None:
     transfer = run.transfer
     if run.failure is not None:
         return Halt(transfer) if run.engine is not InEngine.NONE else None
+    if want.paused is not run.paused:
+        return Pause(transfer) if want.paused else Resume(transfer)
     if want.go and not run.go:
         return Go(transfer)
-    if run.errand is not Errand.NONE:
+    if run.errand is Errand.PREPARE:
+        return None  # its book is in the making
+    if want.spec.steer.rev != run.steer:
+        return Steer(transfer)
+    if run.paused or run.errand is not Errand.NONE:
         return None
     if not run.info_here:
         if run.info_there:

@@ -42,10 +42,10 @@ class DiskRoom:
 
     async def admit(self, transfer: TransferId, book: Book, wait_s: float = WAIT_S) -> Kept:
         """Raises NoRoom."""
-        missing = book.layout.total_bytes - book.stored_bytes
+        missing = book.missing_bytes
         there = await asyncio.to_thread(self._disk.occupied, transfer)
         need = min(missing + there, max(there, book.layout.pieces * book.layout.piece_bytes))
-        floor = floor_of(book.layout)
+        floor = floor_of(book)
         if not self.budget.can_ever(need, floor):
             self._refused.append(transfer)
             raise NoRoom(
@@ -66,6 +66,15 @@ class DiskRoom:
         kept = self.budget.admit(transfer, need, floor, self._held(), plain_fits=plain_fits)
         DISK_PROMISED.set(self.budget.promised_bytes)
         return kept
+
+    def grow(self, transfer: TransferId, book: Book, fresh_bytes: int) -> bool:
+        """Other files of it are wanted. Fewer free nothing: what is there of the others stays."""
+        fresh = max(0, fresh_bytes)
+        grown = self.budget.grow(
+            transfer, fresh, floor_of(book), self._held(), plain_fits=not fresh or self._disk.room_for(fresh)
+        )
+        DISK_PROMISED.set(self.budget.promised_bytes)
+        return grown
 
     def refuses(self, transfer: TransferId) -> bool:
         return transfer in self._refused

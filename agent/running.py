@@ -3,7 +3,7 @@
     nothing ──► metadata from peers ──► judged by the control plane ──► prepared ──► in the engine ──► all stored
        └────── info dict had from the control plane ─────────────────────►┘
 
-Intent is not kept here: `reconcile` compares it with this.
+Whichever it is at, it may be paused. Intent is not kept here: `reconcile` compares it with this.
 """
 
 from collections.abc import Mapping
@@ -57,6 +57,9 @@ class Run(Struct, frozen=True):
     prepared: bool = False
     """The units are laid out and what earlier epochs stored is known."""
     engine: InEngine = InEngine.NONE
+    paused: bool = False
+    steer: int = 0
+    """The rev of what it goes by."""
     checked: bool = False
     unready: int = 0
     unstored: int = 0
@@ -79,6 +82,23 @@ class Began(Struct, frozen=True):
 class Entered(Struct, frozen=True):
     transfer: TransferId
     engine: InEngine
+
+
+class Paused(Struct, frozen=True):
+    transfer: TransferId
+
+
+class Resumed(Struct, frozen=True):
+    transfer: TransferId
+
+
+class Steered(Struct, frozen=True):
+    """It goes by another `Steer`, and its book says this."""
+
+    transfer: TransferId
+    rev: int
+    unready: int
+    unstored: int
 
 
 class InfoFetched(Struct, frozen=True):
@@ -125,7 +145,8 @@ class Looked(Struct, frozen=True):
     """The control plane answers: what hangs on it is nobody else's fault."""
 
 
-Event = EngineEvent | Began | Entered | InfoFetched | Judged | Prepared | Counted | Failed | Looked
+_Ours = Began | Entered | Paused | Resumed | Steered | InfoFetched | Judged | Prepared | Counted | Failed | Looked
+Event = EngineEvent | _Ours
 
 
 def begin(spec: Spec) -> Run:
@@ -134,6 +155,7 @@ def begin(spec: Spec) -> Run:
         epoch=spec.epoch,
         info_there=spec.has_info,
         go=spec.go,
+        steer=spec.steer.rev,
         trackers_asked=sum(map(len, spec.trackers)),
     )
 
@@ -157,6 +179,13 @@ def fold(run: Run, event: Event) -> Run:
             return replace(run, errand=errand)
         case Entered(engine=engine):
             return replace(run, engine=engine, checked=False, figures=None, swarm=None)
+        case Paused():
+            return replace(run, paused=True, swarm=None, store=None)
+        case Resumed():
+            return replace(run, paused=False)
+        case Steered(rev=rev, unready=unready, unstored=unstored):
+            # Other files are counted from here on: what was waited for is another thing too.
+            return replace(run, steer=rev, unready=unready, unstored=unstored, swarm=None, store=None)
         case InfoFetched():
             return replace(run, info_here=True, errand=Errand.NONE)
         case Judged(go=go):
@@ -179,7 +208,7 @@ def _failed(run: Run, why: Failure) -> Run:
 
 
 def _looked(run: Run, now: Looked) -> Run:
-    if not now.heard:
+    if run.paused or not now.heard:
         return replace(run, swarm=None, store=None)
     store = _still(run.store, Still("store", now.now_s, now.stored_bytes) if now.putting else None)
     return replace(run, swarm=_still(run.swarm, _asks_swarm(run, now)), store=store, store_word=now.store_word)

@@ -56,6 +56,7 @@ def report(run: Run, book: Book | None, unacked: Unacked, told: Told) -> Report:
         failure=run.failure,
         handover=told.handover,
         detail=told.detail,
+        steer=run.steer,
     )
 
 
@@ -64,7 +65,7 @@ def _rates(run: Run, book: Book | None, told: Told) -> Rates:
     return Rates(
         down_bytes=book.there_bytes if book else 0,
         stored_bytes=book.stored_bytes if book else 0,
-        total_bytes=book.layout.total_bytes if book else 0,
+        total_bytes=book.total_bytes if book else 0,
         down_rate=figures.down_rate if figures else 0,
         up_rate=figures.up_rate if figures else 0,
         store_rate=told.store_rate,

@@ -75,6 +75,8 @@ class Transfer:
         self.rev = 0
         self.store_rate = 0
         self.eta: Eta | None = None
+        self.let_go_at: float | None = None
+        """It cannot stay here: parts on their way to the store are waited for until then."""
         self.unreadable = 0
         """Reads in a row that gave nothing."""
         self._rated: tuple[float, int] | None = None
@@ -143,13 +145,15 @@ class Transfer:
         indices = [self.book.index_of(file, part) for file, part in units]
         return [piece for index in indices if index is not None for piece in self.book.is_safe(index)]
 
-    def looked(self, now_s: float, *, store_word: str, heard: bool) -> Looked:
+    def looked(self, now_s: float, *, store_word: str, heard: bool, paused: bool) -> Looked:
         """How things stand, once a second."""
         book = self.book
         there, stored = (book.there_bytes, book.stored_bytes) if book else (0, 0)
-        if book is not None:
+        if paused:
+            self.eta = None
+        elif book is not None:
             before = self.eta or Eta(now_s, there, stored)
-            self.eta = step(before, now_s, there, stored, book.layout.total_bytes)
+            self.eta = step(before, now_s, there, stored, book.total_bytes)
         return Looked(
             self.spec.transfer,
             now_s=now_s,
@@ -159,6 +163,10 @@ class Transfer:
             store_word=store_word,
             heard=heard,
         )
+
+    def counts_anew(self) -> None:
+        """Other files are wanted: what was measured says nothing of them."""
+        self.eta = self._rated = None
 
     @property
     def eta_s(self) -> int | None:

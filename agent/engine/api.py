@@ -9,6 +9,14 @@ from msgspec import Struct
 from wire.ids import TransferId
 
 
+class Steering(Struct, frozen=True):
+    """How a torrent is to be brought; limits are bytes a second, 0 is none."""
+
+    sequential: bool = False
+    down_max: int = 0
+    up_max: int = 0
+
+
 class Add(Struct, frozen=True):
     """A torrent to bring. Without `info` only its metadata is fetched; with it, `priorities` says which pieces."""
 
@@ -20,6 +28,7 @@ class Add(Struct, frozen=True):
     trackers: Sequence[Sequence[str]]
     web_seeds: Sequence[str]
     peers: Sequence[tuple[str, int]]
+    steering: Steering = Steering()
     info: bytes | None = None
     priorities: Sequence[int] = ()
     sizes: Sequence[tuple[int, int]] = ()
@@ -104,6 +113,16 @@ class Engine(Protocol):
     def add(self, add: Add) -> None: ...
 
     def remove(self, transfer: TransferId) -> None: ...
+
+    def pause(self, transfer: TransferId) -> None:
+        """Connections end, and nothing is fetched; what is there can still be read."""
+
+    def resume(self, transfer: TransferId) -> None: ...
+
+    def steer(self, transfer: TransferId, steering: Steering) -> None: ...
+
+    def announce(self, transfer: TransferId) -> None:
+        """To all trackers, now."""
 
     def ask(self, transfer: TransferId, pieces: Sequence[tuple[int, int]]) -> None:
         """Changes priorities of pieces: 0 not wanted, 7 first."""

@@ -7,7 +7,7 @@ word for it), so it never lets a peer ask for one.
 from collections.abc import Callable, Sequence
 
 from agent.config import Settings
-from agent.engine.api import Add, EngineEvent, NotThere
+from agent.engine.api import Add, EngineEvent, NotThere, Steering
 from agent.engine.session import Session
 from agent.engine.silence import NotSilent
 from wire.ids import TransferId
@@ -41,6 +41,22 @@ class Pair:
     def remove(self, transfer: TransferId) -> None:
         if (session := self._of.pop(transfer, None)) is not None:
             session.remove(transfer)
+
+    def pause(self, transfer: TransferId) -> None:
+        if (session := self._of.get(transfer)) is not None:
+            session.pause(transfer)
+
+    def resume(self, transfer: TransferId) -> None:
+        if (session := self._of.get(transfer)) is not None:
+            session.resume(transfer)
+
+    def steer(self, transfer: TransferId, steering: Steering) -> None:
+        if (session := self._of.get(transfer)) is not None:
+            session.steer(transfer, steering)
+
+    def announce(self, transfer: TransferId) -> None:
+        if (session := self._of.get(transfer)) is not None:
+            session.announce(transfer)
 
     def ask(self, transfer: TransferId, pieces: Sequence[tuple[int, int]]) -> None:
         if (session := self._of.get(transfer)) is not None:

@@ -14,8 +14,8 @@ import libtorrent as lt
 
 from agent.config import Settings
 from agent.engine import alerts
-from agent.engine.api import Add, Broke, EngineEvent, MetadataArrived, MetadataMismatch, NotThere
-from agent.engine.settings import any_port, give_nothing, ip_filter, load_limits, pack
+from agent.engine.api import Add, Broke, EngineEvent, MetadataArrived, MetadataMismatch, NotThere, Steering
+from agent.engine.settings import RECONNECT_S, any_port, give_nothing, ip_filter, load_limits, pack
 from agent.engine.silence import NotSilent, silence
 from telemetry import logs
 from wire.ids import TransferId
@@ -24,6 +24,10 @@ log = logs.get(__name__)
 
 CLOSE_S = 8.0
 """A session that ends says goodbye to its trackers, a second each at most; then it is left behind."""
+ALL_TRACKERS = -1
+RECONNECT_AT_ONCE_S = 1
+RECONNECTING_S = 10.0
+"""Each second libtorrent tries some of the peers that it knows: long enough for hundreds."""
 _FLAGS = lt.torrent_flags
 _PLAIN = _FLAGS.update_subscribe | _FLAGS.apply_ip_filter | _FLAGS.duplicate_is_error
 
@@ -39,6 +43,7 @@ class Session:
         self._reads: dict[tuple[TransferId, int], list[asyncio.Future[bytes]]] = {}
         self._allowed: tuple[str, ...] = ()
         self._heard: Callable[[EngineEvent], None] = lambda event: None
+        self._patience: asyncio.TimerHandle | None = None
         params = lt.session_params()
         params.settings = pack(settings)
         params.ip_filter = ip_filter(())
@@ -71,6 +76,7 @@ class Session:
         handle = self._live.add_torrent(self._params(add))
         self._transfers[handle] = add.transfer
         self._handles[add.transfer] = handle
+        self.steer(add.transfer, add.steering)
 
     def remove(self, transfer: TransferId) -> None:
         self._peers.pop(transfer, None)
@@ -81,6 +87,32 @@ class Session:
         self._live.remove_torrent(handle)
         for key in [key for key in self._reads if key[0] == transfer]:
             self._answer(key, None, "the torrent was removed")
+
+    def pause(self, transfer: TransferId) -> None:
+        if handle := self._handles.get(transfer):
+            handle.pause()
+
+    def resume(self, transfer: TransferId) -> None:
+        """With the peers that it had: for a moment nobody has to wait before he is connected to again."""
+        if handle := self._handles.get(transfer):
+            handle.resume()
+            self._live.apply_settings({"min_reconnect_time": RECONNECT_AT_ONCE_S})
+            if self._patience is not None:
+                self._patience.cancel()
+            self._patience = self._loop.call_later(RECONNECTING_S, self._be_patient)
+
+    def steer(self, transfer: TransferId, steering: Steering) -> None:
+        if handle := self._handles.get(transfer):
+            handle.set_download_limit(steering.down_max)
+            handle.set_upload_limit(steering.up_max)
+            if steering.sequential:
+                handle.set_flags(_FLAGS.sequential_download)
+            else:
+                handle.unset_flags(_FLAGS.sequential_download)
+
+    def announce(self, transfer: TransferId) -> None:
+        if handle := self._handles.get(transfer):
+            handle.force_reannounce(0, ALL_TRACKERS, lt.torrent_handle.ignore_min_interval)
 
     def ask(self, transfer: TransferId, pieces: Sequence[tuple[int, int]]) -> None:
         if pieces and (handle := self._handles.get(transfer)):
@@ -109,6 +141,8 @@ class Session:
             return
         session, self._session = self._session, None
         self._loop.remove_reader(self._rung)
+        if self._patience is not None:
+            self._patience.cancel()
         session.pause()
         self._handles.clear()
         self._transfers.clear()
@@ -124,6 +158,10 @@ class Session:
             return  # its threads may still ring
         self._bell.close()
         self._rung.close()
+
+    def _be_patient(self) -> None:
+        self._patience = None
+        self._live.apply_settings({"min_reconnect_time": RECONNECT_S})
 
     @property
     def _live(self) -> lt.session:

@@ -28,6 +28,8 @@ FILES_OPEN_MAX = 256
 NO_MAPPING = 2**31 - 1
 """In blocks of 16 KiB: no file is so large."""
 EVERYWHERE = (("0.0.0.0", "255.255.255.255"), ("::", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"))
+RECONNECT_S = 60
+"""Before a peer that hung up is tried again; who knocks more often is banned by some."""
 BLOCKED = 1
 
 
@@ -63,6 +65,7 @@ def pack(settings: Settings) -> "lt.settings_pack":
         "metadata_token_limit": TOKENS_MAX,
         "connections_limit": CONNECTIONS_MAX,
         "torrent_connect_boost": 50,
+        "min_reconnect_time": RECONNECT_S,
         # Every tracker at once: one that hangs would hold back all that follow it, whatever their tiers.
         "announce_to_all_tiers": True,
         "announce_to_all_trackers": True,

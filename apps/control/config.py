@@ -67,6 +67,8 @@ class Settings(Struct, frozen=True, kw_only=True, dict=True):
     retry_s: float = 15
     """After a transfer's first failure; then twice as long each time."""
     retry_max_s: float = 600
+    pause_kept_s: float = 3600
+    """So long a paused transfer keeps its place on its agent's disk; then what was not stored yet is let go."""
 
     log_format: str = "json"
     log_level: str = "info"

@@ -17,7 +17,7 @@ from litestar import Request, Response
 from litestar.datastructures import MutableScopeHeaders, UploadFile
 from litestar.enums import ScopeType
 from litestar.exceptions import HTTPException, ValidationException
-from litestar.openapi.spec import OpenAPIMediaType, OpenAPIType, Operation, RequestBody, Schema
+from litestar.openapi.spec import OpenAPIMediaType, OpenAPIType, Operation, Reference, RequestBody, Schema
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 from msgspec import Struct
 from prometheus_client import Counter, Histogram
@@ -79,10 +79,17 @@ class TorrentOperation(Operation):
                 "magnet": text,
                 "torrent": Schema(type=OpenAPIType.STRING, content_encoding="base64"),
                 "name": text,
+                "files": Schema(
+                    type=[OpenAPIType.ARRAY, OpenAPIType.NULL],
+                    items=Schema(type=OpenAPIType.INTEGER),
+                    description="Only these, by their index; null: all.",
+                ),
+                "paused": Schema(type=OpenAPIType.BOOLEAN, description="Fetch the metadata, then wait to be resumed."),
             },
             additional_properties=False,
         )
-        form_of = Schema(type=OpenAPIType.OBJECT, properties={"torrent": file, "name": text}, required=["torrent"])
+        fields: dict[str, Schema | Reference] = {"torrent": file, "name": text, "files": text, "paused": text}
+        form_of = Schema(type=OpenAPIType.OBJECT, properties=fields, required=["torrent"])
         self.request_body = RequestBody(
             required=True,
             description="Either `magnet` or `torrent`.",

@@ -9,13 +9,14 @@ from control.loops import (
     finish,
     gauges,
     lost,
+    paused,
     purge,
     relay,
     retention,
     revoke,
     seal,
     uploads,
-)  # fmt: skip
+)
 from control.loops.driver import Loop
 from control.plane import open_plane
 from telemetry import logs, metrics
@@ -32,6 +33,7 @@ def loops(settings: Settings) -> list[Loop]:
         Loop("dispatch", dispatch.step, settings.tick_s / 2),
         Loop("finish", finish.step, settings.tick_s),
         Loop("lost", lost.step, settings.lease_s / 10),
+        Loop("paused", paused.step, 4 * settings.tick_s),
         Loop("purge", purge.step, 4 * settings.tick_s),
         Loop("close", close.step, 4 * settings.tick_s),
         Loop("revoke", revoke.step, MINUTE_S),

@@ -71,6 +71,7 @@ FAILURES: dict[str, Reason] = {
     "torrent_v2_only": Reason(
         "This torrent is of version 2 alone, which cannot be fetched yet.", "Add a hybrid of it.", False
     ),
+    "no_such_file": Reason("A file was chosen that the torrent does not have.", "Choose others, and retry.", False),
     "quota_spent": Reason(
         "The torrent is larger than what is left of the quota.", "Remove other jobs, or get a larger plan.", False
     ),

@@ -113,6 +113,22 @@ class FileStored(Struct, frozen=True, array_like=True):
     key: Mark
 
 
+class Steer(Struct, frozen=True):
+    """What people want of a transfer beside that it runs. Said with the claim, and again when an agent reports that it
+    goes by another `rev`."""
+
+    rev: int = 0
+    files: list[int] | None = None
+    """Wanted ones, by index; all, if it does not say."""
+    sequential: bool = False
+    """From the front, in order, instead of the rarest first."""
+    down_max: int = 0
+    """Bytes a second; 0: as fast as it goes."""
+    up_max: int = 0
+    announces: int = 0
+    """Whenever this has grown, trackers are asked for peers at once."""
+
+
 class Spec(Struct, frozen=True):
     """All that an agent must know to run a transfer."""
 
@@ -137,6 +153,7 @@ class Spec(Struct, frozen=True):
     parts: list[PartStored]
     files: list[int]
     """Files that need nothing any more: stored whole, as objects."""
+    steer: Steer = Steer()
 
 
 class Claimed(Struct, frozen=True, tag="claimed"):
@@ -186,6 +203,7 @@ class PieceIs(IntEnum):
     MISSING = 0
     THERE = 1
     STORED = 2
+    UNWANTED = 3
 
 
 class Cells(Struct, frozen=True, array_like=True):
@@ -251,6 +269,8 @@ class Report(Struct, frozen=True, forbid_unknown_fields=True):
     """The agent lets go: give it to another."""
     detail: Detail | None = None
     """Once after each `Ask`."""
+    steer: Count = 0
+    """The rev of the `Steer` that it goes by; `done` means what that wants."""
 
 
 class Found(Struct, frozen=True, forbid_unknown_fields=True):
@@ -298,6 +318,8 @@ class Verdict(Struct, frozen=True):
     intent: Intent = Intent.RUN
     go: bool = False
     spec: Spec | None = None
+    steer: Steer | None = None
+    """Only if the report went by another."""
 
 
 class Synced(Struct, frozen=True):

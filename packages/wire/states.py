@@ -6,6 +6,9 @@ A transfer (the work):
        ▲           │           └────────(metadata known)───────────────►┘           (each on an agent)
        └───────────┴── agent lost, handed over, offer not taken ──┘
     any state that is not final ──► failed | stopped
+    stored ──► waiting, when more of it is wanted
+
+Paused is no state of a transfer but an intent: it stays where it is, on its agent or waiting, and nothing is done.
 
 An agent, once it is heard of: `agent_state(duty, holds)`.
 
@@ -16,6 +19,7 @@ An agent, once it is heard of: `agent_state(duty, holds)`.
 A job (what an organisation asked for) has no life of its own: its state is `job_state(intent, transfer)`.
 """
 
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import assert_never
 
@@ -72,7 +76,22 @@ class Intent(StrEnum):
     """What should be done with a job or a transfer; written by people, never by agents."""
 
     RUN = "run"
+    CHOOSE = "choose"
+    """Fetch the metadata, then pause: somebody wants to see the files first."""
+    PAUSE = "pause"
     STOP = "stop"
+
+
+class Priority(StrEnum):
+    """Which of an organisation's jobs go first; others are not touched by it."""
+
+    LOW = "low"
+    NORMAL = "normal"
+    HIGH = "high"
+
+
+PRIORITIES = tuple(Priority)
+"""Lowest first: a transfer's priority is the place in here."""
 
 
 class Phase(StrEnum):
@@ -85,7 +104,12 @@ class Phase(StrEnum):
 
 
 class JobAction(StrEnum):
+    PAUSE = "pause"
+    RESUME = "resume"
     CANCEL = "cancel"
+    RETRY = "retry"
+    CHOOSE = "choose"
+    REANNOUNCE = "reannounce"
     REMOVE = "remove"
 
 
@@ -97,6 +121,9 @@ ON_AGENT = frozenset({T.CLAIMED, T.FETCHING_METADATA, T.HELD, T.RUNNING, T.TAIL}
 
 TRANSFER_ENDED = frozenset({T.STORED, T.FAILED, T.STOPPED})
 """Nothing will be done any more."""
+
+WANTS_AGENT = frozenset({Intent.RUN, Intent.CHOOSE})
+"""With such an intent a transfer takes a slot; with the others it holds none."""
 
 JOB_ACTIVE = frozenset({J.SUBMITTED, J.METADATA_FETCH, J.QUEUED, J.DOWNLOADING, J.UPLOADING, J.PAUSED})
 """The job can still come to an end; asking for the same torrent again gives this job."""
@@ -113,22 +140,23 @@ TRANSFER_MOVES: dict[TransferState, frozenset[TransferState]] = {
     T.HELD: frozenset({T.RUNNING, T.TAIL, T.STORED}) | _BACK_OR_OUT,
     T.RUNNING: frozenset({T.TAIL, T.STORED}) | _BACK_OR_OUT,
     T.TAIL: frozenset({T.RUNNING, T.STORED}) | _BACK_OR_OUT,
-    T.STORED: frozenset(),
+    T.STORED: frozenset({T.WAITING}),
     T.FAILED: frozenset({T.WAITING}),
     T.STOPPED: frozenset({T.WAITING}),
 }
 
 _JOB_OUT = frozenset({J.FAILED, J.CANCELLED, J.COMPLETED, J.PAUSED})
+_JOB_AT_WORK = frozenset({J.SUBMITTED, J.METADATA_FETCH, J.QUEUED, J.DOWNLOADING, J.UPLOADING})
 JOB_MOVES: dict[JobState, frozenset[JobState]] = {
     J.SUBMITTED: frozenset({J.METADATA_FETCH, J.QUEUED, J.DOWNLOADING, J.UPLOADING}) | _JOB_OUT,
     J.METADATA_FETCH: frozenset({J.QUEUED, J.DOWNLOADING, J.UPLOADING}) | _JOB_OUT,
     J.QUEUED: frozenset({J.METADATA_FETCH, J.DOWNLOADING, J.UPLOADING}) | _JOB_OUT,
     J.DOWNLOADING: frozenset({J.METADATA_FETCH, J.QUEUED, J.UPLOADING}) | _JOB_OUT,
     J.UPLOADING: frozenset({J.QUEUED, J.DOWNLOADING}) | _JOB_OUT,
-    J.PAUSED: frozenset({J.SUBMITTED, J.METADATA_FETCH, J.QUEUED, J.DOWNLOADING, J.UPLOADING}) | _JOB_OUT - {J.PAUSED},
-    J.COMPLETED: frozenset({J.EXPIRED}),
-    J.FAILED: frozenset({J.QUEUED, J.SUBMITTED, J.METADATA_FETCH, J.CANCELLED}),
-    J.CANCELLED: frozenset(),
+    J.PAUSED: _JOB_AT_WORK | _JOB_OUT - {J.PAUSED},
+    J.COMPLETED: frozenset({J.EXPIRED, J.QUEUED, J.DOWNLOADING, J.UPLOADING}),
+    J.FAILED: _JOB_AT_WORK | {J.PAUSED, J.COMPLETED, J.CANCELLED},
+    J.CANCELLED: _JOB_AT_WORK | {J.COMPLETED},
     J.EXPIRED: frozenset(),
 }
 
@@ -165,12 +193,17 @@ def agent_state(duty: Duty, *, holds: bool) -> AgentState:
             assert_never(duty)
 
 
-def job_state(intent: Intent, transfer: TransferState, *, metadata_known: bool, claimed_before: bool) -> JobState:
-    """What a job's state is, given what was asked and what its transfer does; the only source of it."""
-    if intent is Intent.STOP:  # before STORED: what one job gave up may still be finished for another
+def job_state(
+    intent: Intent, transfer: TransferState, *, metadata_known: bool, claimed_before: bool, complete: bool = False
+) -> JobState:
+    """What a job's state is, given what was asked and what its transfer does; the only source of it. `complete`: all
+    that this job wants is stored; its transfer may be at work for others still."""
+    if intent is Intent.STOP:  # before all else: what one job gave up may still be finished for another
         return J.CANCELLED
-    if transfer is T.STORED:
+    if complete:
         return J.COMPLETED
+    if intent is Intent.PAUSE or (intent is Intent.CHOOSE and metadata_known):
+        return J.PAUSED  # whatever becomes of the transfer; resuming takes it up again
     if transfer is T.STOPPED:
         return J.CANCELLED
     if transfer is T.FAILED:
@@ -179,13 +212,30 @@ def job_state(intent: Intent, transfer: TransferState, *, metadata_known: bool, 
         return J.DOWNLOADING
     if transfer is T.TAIL:
         return J.UPLOADING
-    if transfer in ON_AGENT:
-        return J.QUEUED if metadata_known else J.METADATA_FETCH
     if not claimed_before:
         return J.SUBMITTED
     return J.QUEUED if metadata_known else J.METADATA_FETCH
 
 
+def strongest(intents: Iterable[Intent]) -> Intent:
+    """What several holders together want of one transfer: it runs while any wants it, and stops when none does."""
+    asked = set(intents)
+    return next((intent for intent in (Intent.RUN, Intent.CHOOSE, Intent.PAUSE) if intent in asked), Intent.STOP)
+
+
 def job_actions(state: JobState) -> frozenset[JobAction]:
     """What may be done with a job now; screens and routes both ask here."""
-    return frozenset({JobAction.CANCEL}) if state in JOB_ACTIVE else frozenset({JobAction.REMOVE})
+    return _ACTIONS[state]
+
+
+_AT_WORK = frozenset({JobAction.PAUSE, JobAction.CANCEL, JobAction.CHOOSE})
+_GAVE_UP = frozenset({JobAction.RETRY, JobAction.REMOVE})
+_ACTIONS: dict[JobState, frozenset[JobAction]] = {
+    **dict.fromkeys(_JOB_AT_WORK, _AT_WORK),
+    **dict.fromkeys((J.METADATA_FETCH, J.DOWNLOADING), _AT_WORK | {JobAction.REANNOUNCE}),
+    J.PAUSED: frozenset({JobAction.RESUME, JobAction.CANCEL, JobAction.CHOOSE}),
+    J.COMPLETED: frozenset({JobAction.CHOOSE, JobAction.REMOVE}),
+    J.FAILED: _GAVE_UP,
+    J.CANCELLED: _GAVE_UP,
+    J.EXPIRED: frozenset({JobAction.REMOVE}),
+}

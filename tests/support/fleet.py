@@ -183,6 +183,7 @@ class FakeAgent:
         done: bool = False,
         failure: Failure | None = None,
         handover: bool = False,
+        steer: int = 0,
     ) -> Report:
         self.revs[transfer] = self.revs.get(transfer, 0) + 1
         return Report(
@@ -196,28 +197,33 @@ class FakeAgent:
             done=done,
             failure=failure,
             handover=handover,
+            steer=steer,
         )
 
     async def grants(self, transfer: TransferId, *wants: Want, now: dt.datetime | None = None) -> list[Grant]:
         asked = WantGrants(transfer, self.holds[transfer].epoch, list(wants))
         return (await grants.grant(self.plane, self.id, asked, now or utcnow())).grants
 
+    async def put(self, grant: Grant, body: bytes) -> str:
+        """The store's ETag."""
+        async with httpx.AsyncClient(trust_env=False, timeout=30) as http:
+            answer = await http.put(grant.url, content=body, headers=grant.headers)
+        assert answer.status_code == 200, answer.text
+        return str(answer.headers["etag"].strip('"'))
+
     async def put_everything(self, wanted: Wanted) -> tuple[list[PartStored], list[FileStored]]:
         """Asks for grants, and puts every byte of the transfer."""
         parts: list[PartStored] = []
         files: list[FileStored] = []
-        async with httpx.AsyncClient(trust_env=False, timeout=30) as http:
-            for file, size in enumerate(wanted.sizes):
-                whole = content(file, size)
-                for want, body in wants_of(file, whole):
-                    (grant,) = await self.grants(wanted.transfer, want)
-                    answer = await http.put(grant.url, content=body, headers=grant.headers)
-                    assert answer.status_code == 200, answer.text
-                    etag = answer.headers["etag"].strip('"')
-                    if want.part:
-                        parts.append(PartStored(file, want.part, len(body), want.crc32, etag))
-                    else:
-                        files.append(FileStored(file, len(body), want.crc32, etag, grant.key))
+        for file, size in enumerate(wanted.sizes):
+            whole = content(file, size)
+            for want, body in wants_of(file, whole):
+                (grant,) = await self.grants(wanted.transfer, want)
+                etag = await self.put(grant, body)
+                if want.part:
+                    parts.append(PartStored(file, want.part, len(body), want.crc32, etag))
+                else:
+                    files.append(FileStored(file, len(body), want.crc32, etag, grant.key))
         return parts, files
 
 

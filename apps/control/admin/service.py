@@ -13,14 +13,14 @@ from control.audit.service import Actor
 from control.db import Tx
 from control.errors import BadInput
 from control.fleet.model import Agent
-from control.jobs import quota
+from control.jobs import holders, quota
 from control.jobs.model import Job
 from control.plane import Plane
 from control.torrents.model import Torrent
 from control.transfers import release
 from control.transfers.model import Transfer, locked
 from wire.ids import OrgId, TransferId
-from wire.states import Intent
+from wire.states import WANTS_AGENT
 
 AT_ONCE = 200
 """Of one replay: each is a transaction of some milliseconds, and somebody waits for the answer."""
@@ -114,13 +114,14 @@ async def _replay(
     transfer = await locked(tx, transfer_id)
     if transfer is None or transfer.dead_at is None:
         return "not_dead"
-    wanted = select(Job.id).where(Job.transfer_id == transfer_id, Job.removed_at.is_(None), Job.intent == Intent.RUN)
+    wanted = select(Job.id).where(Job.transfer_id == transfer_id, Job.removed_at.is_(None), Job.intent.in_(WANTS_AGENT))
     if await tx.scalar(wanted.limit(1)) is None:
         return "not_wanted"
     if not await quota.fits(tx, org, transfer.size_bytes or 0, TransferId(transfer_id)):
         return "quota_spent"
     code = transfer.failure_code
     await release.from_the_top(tx, transfer, now=now, who=actor.name, why="replayed")
+    await holders.settle(tx, transfer, now=now, who=actor.name, why="replayed")
     await audit.record(tx, actor, "dead_letter.replayed", f"transfer:{transfer_id}", now, code=code, of=str(org))
     return None
 

@@ -10,7 +10,9 @@ from control.audit import service as audit
 from control.audit.service import Actor
 from control.db import Tx
 from control.errors import BadInput, Conflict, NotFound
+from control.jobs import selection
 from control.jobs import service as jobs
+from control.jobs.model import Job
 from control.storage.store import Store
 from control.torrents.model import File
 from control.transfers.model import Object
@@ -39,7 +41,9 @@ async def ready(tx: Tx, org: OrgId, job_id: UUID, index: int, ttl_s: int, actor:
         raise BadInput(f"ttl_s is {LINK_S_MIN} to {LINK_S_MAX} seconds.", code="bad_ttl")
     transfer = (await jobs.get(tx, org, job_id)).transfer
     found = (
-        select(File, Object)
+        select(File, Object, selection.is_chosen())
+        .select_from(File)
+        .join(Job, Job.id == job_id)
         .outerjoin(Object, (Object.transfer_id == transfer.id) & (Object.file == File.index))
         .where(File.torrent_id == transfer.torrent_id, File.index == index, File.kind == FileKind.FILE)
     )
@@ -48,6 +52,8 @@ async def ready(tx: Tx, org: OrgId, job_id: UUID, index: int, ttl_s: int, actor:
         raise NotFound("There is no such file in this job.")
     file: File = row[0]
     stored: Object | None = row[1]  # an outer join's right side
+    if not row[2]:
+        raise Conflict("This job does not want this file: choose it first.", code="file_not_wanted")
     if stored is None or stored.stored_at is None:
         raise Conflict("This file is not in the store yet.", code="not_stored_yet")
     await audit.record(tx, actor, "link.made", f"job:{job_id}", now, file=index, ttl_s=ttl_s)

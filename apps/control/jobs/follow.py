@@ -7,34 +7,46 @@ from sqlalchemy import select
 
 from control import outbox
 from control.db import Tx
+from control.jobs import selection
 from control.jobs.model import Event, Job
 from control.transfers.model import Transfer
 from wire.failures import FAILURES
 from wire.ids import JobId
 from wire.messages import JobEvent
-from wire.states import JobState, job_state
+from wire.states import JobState, TransferState, job_state
 
 
 async def jobs_of(
     tx: Tx, transfer: Transfer, *, now: dt.datetime, who: str, why: str, holder: UUID | None = None
 ) -> None:
     """Every job that holds the transfer takes its state from it, with an event row and an outbox row each. A job that
-    was cancelled or has expired stays so, whatever another makes of its transfer. `holder` is whose move it was."""
-    over = (JobState.CANCELLED, JobState.EXPIRED)
+    has its files, was cancelled or has expired stays so, whatever another makes of its transfer. `holder` is whose move
+    it was."""
+    over = (JobState.COMPLETED, JobState.CANCELLED, JobState.EXPIRED)
     holders = select(Job).where(Job.transfer_id == transfer.id, Job.state.not_in(over)).with_for_update(key_share=True)
     for job in (await tx.scalars(holders)).all():
-        one(tx, job, transfer, now=now, who=who, why=why, holder=holder)
+        await one(tx, job, transfer, now=now, who=who, why=why, holder=holder)
 
 
-def one(
-    tx: Tx, job: Job, transfer: Transfer, *, now: dt.datetime, who: str, why: str, holder: UUID | None = None
+async def one(
+    tx: Tx,
+    job: Job,
+    transfer: Transfer,
+    *,
+    now: dt.datetime,
+    who: str,
+    why: str,
+    holder: UUID | None = None,
+    complete: bool = False,
 ) -> None:
+    """`complete`: its own files are stored and were looked at, though its transfer goes on for others."""
     was = job.state
     to = job_state(
         job.intent,
         transfer.state,
         metadata_known=transfer.size_bytes is not None,
         claimed_before=transfer.epoch > 0,
+        complete=complete or (transfer.state is TransferState.STORED and await selection.is_complete(tx, job)),
     )
     if not job.move(to, now):
         if why not in FAILURES:

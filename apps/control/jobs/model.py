@@ -3,10 +3,11 @@
 import datetime as dt
 import uuid
 
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy import ColumnElement
+from sqlalchemy.orm import Mapped, deferred, mapped_column
 
 from control.db import Base, IllegalMove, States
-from wire.states import JOB_ENDED, JOB_MOVES, Intent, JobState
+from wire.states import JOB_ENDED, JOB_MOVES, Intent, JobState, Priority
 
 
 class Job(Base):
@@ -27,6 +28,15 @@ class Job(Base):
     """Trackers, web seeds and peers belong to the job, never to the torrent: they may carry passkeys."""
     web_seeds: Mapped[list[str]]
     peers: Mapped[list[str]]
+    files: Mapped[list[int] | None] = deferred(mapped_column())
+    """Wanted ones, by index, asked for by name: there may be many. None: all."""
+    wanted_bytes: Mapped[int | None]
+    """Of these; known with the metadata."""
+    priority: Mapped[Priority] = mapped_column(States(Priority), default=Priority.NORMAL)
+    sequential: Mapped[bool] = mapped_column(default=False)
+    down_max: Mapped[int] = mapped_column(default=0)
+    """Bytes a second; 0: no limit of its own."""
+    up_max: Mapped[int] = mapped_column(default=0)
     failure_code: Mapped[str | None]
     failure_detail: Mapped[str | None]
     correlation_id: Mapped[str]
@@ -34,6 +44,8 @@ class Job(Base):
     updated_at: Mapped[dt.datetime]
     ended_at: Mapped[dt.datetime | None]
     removed_at: Mapped[dt.datetime | None]
+    data_kept: Mapped[bool] = mapped_column(default=False)
+    """Removed from the list, and yet what it stored stays."""
 
     def move(self, to: JobState, now: dt.datetime) -> bool:
         """Only `jobs.follow` calls this: a state is never without its event."""
@@ -63,3 +75,8 @@ class Event(Base):
     detail: Mapped[str | None]
     """Of a failure: what exactly was said."""
     at: Mapped[dt.datetime]
+
+
+def holds_data() -> ColumnElement[bool]:
+    """What its transfer stored is not to be purged."""
+    return Job.removed_at.is_(None) | Job.data_kept

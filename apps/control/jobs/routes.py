@@ -1,13 +1,13 @@
-"""Routes of jobs: add, list, look at, follow, cancel, remove."""
+"""Routes of jobs: add, list, look at, pause, resume, cancel, retry, change, remove."""
 
 from typing import Annotated
 from uuid import UUID
 
 import msgspec
-from litestar import Response, delete, get, post
+from litestar import Response, delete, get, patch, post
 from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.params import FromPath, FromQuery, QueryParameter
+from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
 from control import cursor as cursors
 from control import http
@@ -17,7 +17,9 @@ from control.accounts.throttle import Throttle
 from control.auth import Principal, actor_of
 from control.http import Asked, request_id, tell_rate
 from control.jobs import service as jobs
-from control.jobs.schemas import FilePage, FileView, JobPage, JobView, LiveView, Timeline
+from control.jobs import steer
+from control.jobs.schemas import EditJob, FilePage, FileView, JobPage, JobView, LiveView, Timeline
+from control.jobs.steer import Steered
 from control.jobs.views import event_view, live_view, still_picture, view
 from control.plane import Plane
 from control.torrents import sent as torrents_sent
@@ -35,6 +37,7 @@ REPLAYED = {"Idempotency-Replayed": "true"}
 
 Limit = Annotated[int, QueryParameter(ge=1, le=PAGE_MAX, description="At most so many.")]
 States = Annotated[list[JobState] | None, QueryParameter(name="state", description="Only these; may be repeated.")]
+KeepData = Annotated[bool, QueryParameter(description="Leave what is stored, for whoever asks for it again.")]
 FilesLimit = Annotated[int, QueryParameter(ge=1, le=FILES_PAGE_MAX, description="At most so many.")]
 
 
@@ -157,8 +160,38 @@ async def list_files(
     after = cursors.index_of(cursor) if cursor else -1
     async with plane.asking(who.asker) as tx:
         found = await jobs.files(tx, who.org, job_id, after, limit + 1)
-    page = [FileView(row.file.index, row.file.path, row.file.size_bytes, row.stored) for row in found[:limit]]
+    page = [FileView(r.file.index, r.file.path, r.file.size_bytes, r.wanted, r.stored) for r in found[:limit]]
     return FilePage(page, cursors.after_index(page[-1].index) if len(found) > limit else None)
+
+
+@post(
+    "/jobs/{job_id:uuid}/pause",
+    permission=Permission.JOBS_WRITE,
+    status_code=200,
+    summary="Pause a job; its slot is free at once",
+    tags=TAG,
+)
+async def pause(
+    job_id: FromPath[UUID], request: Asked, plane: NamedDependency[Plane], who: NamedDependency[Principal]
+) -> JobView:
+    async with plane.asking(who.asker) as tx:
+        done = await steer.pause(tx, who.org, job_id, actor_of(request, who), utcnow())
+    return await _steered(plane, done)
+
+
+@post(
+    "/jobs/{job_id:uuid}/resume",
+    permission=Permission.JOBS_WRITE,
+    status_code=200,
+    summary="Go on with a paused job",
+    tags=TAG,
+)
+async def resume(
+    job_id: FromPath[UUID], request: Asked, plane: NamedDependency[Plane], who: NamedDependency[Principal]
+) -> JobView:
+    async with plane.asking(who.asker) as tx:
+        done = await steer.resume(tx, who.org, job_id, actor_of(request, who), utcnow())
+    return await _steered(plane, done)
 
 
 @post(
@@ -172,11 +205,64 @@ async def cancel(
     job_id: FromPath[UUID], request: Asked, plane: NamedDependency[Plane], who: NamedDependency[Principal]
 ) -> JobView:
     async with plane.asking(who.asker) as tx:
-        done = await jobs.cancel(tx, who.org, job_id, actor_of(request, who), utcnow())
-        answer = view(done.whole)
+        done = await steer.cancel(tx, who.org, job_id, actor_of(request, who), utcnow())
+    return await _steered(plane, done)
+
+
+@post(
+    "/jobs/{job_id:uuid}/retry",
+    permission=Permission.JOBS_WRITE,
+    status_code=200,
+    summary="Try a failed or cancelled job once more",
+    tags=TAG,
+)
+async def retry(
+    job_id: FromPath[UUID], request: Asked, plane: NamedDependency[Plane], who: NamedDependency[Principal]
+) -> JobView:
+    async with plane.asking(who.asker) as tx:
+        done = await steer.retry(tx, who.org, job_id, actor_of(request, who), utcnow())
+    return await _steered(plane, done)
+
+
+@post(
+    "/jobs/{job_id:uuid}/reannounce",
+    permission=Permission.JOBS_WRITE,
+    status_code=200,
+    summary="Ask the trackers for peers now",
+    tags=TAG,
+)
+async def reannounce(
+    job_id: FromPath[UUID], request: Asked, plane: NamedDependency[Plane], who: NamedDependency[Principal]
+) -> JobView:
+    async with plane.asking(who.asker) as tx:
+        done = await steer.reannounce(tx, who.org, job_id, actor_of(request, who), utcnow())
+    return await _steered(plane, done)
+
+
+@patch(
+    "/jobs/{job_id:uuid}",
+    permission=Permission.JOBS_WRITE,
+    summary="Change a job: its files, name, priority, order and speed",
+    tags=TAG,
+)
+async def edit(
+    job_id: FromPath[UUID],
+    request: Asked,
+    plane: NamedDependency[Plane],
+    who: NamedDependency[Principal],
+    data: JSONBody[EditJob],
+) -> JobView:
+    async with plane.asking(who.asker) as tx:
+        done = await steer.edit(tx, who.org, job_id, data, actor_of(request, who), utcnow())
+    return await _steered(plane, done)
+
+
+async def _steered(plane: Plane, done: Steered) -> JobView:
+    """The agent acts within a second; a slot may be free, or wanted."""
     if done.agent is not None:
         await plane.nudge_agent(done.agent)
-    return answer
+    await plane.nudge("dispatch")
+    return view(done.whole)
 
 
 @delete(
@@ -187,11 +273,15 @@ async def cancel(
     tags=TAG,
 )
 async def remove(
-    job_id: FromPath[UUID], request: Asked, plane: NamedDependency[Plane], who: NamedDependency[Principal]
+    job_id: FromPath[UUID],
+    request: Asked,
+    plane: NamedDependency[Plane],
+    who: NamedDependency[Principal],
+    keep_data: KeepData = False,
 ) -> None:
     async with plane.asking(who.asker) as tx:
-        await jobs.remove(tx, who.org, job_id, actor_of(request, who), utcnow())
+        await steer.remove(tx, who.org, job_id, actor_of(request, who), utcnow(), keep_data=keep_data)
     await plane.nudge("purge")
 
 
-ROUTES = [add, list_jobs, get_job, live, timeline, list_files, cancel, remove]
+ROUTES = [add, list_jobs, get_job, live, timeline, list_files, pause, resume, cancel, retry, reannounce, edit, remove]

@@ -1,13 +1,16 @@
 """What the API gives about jobs."""
 
 import datetime as dt
-from typing import Literal
+from typing import Annotated, Literal, TypeAlias
 from uuid import UUID
 
-from msgspec import Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from wire.messages import Rates
-from wire.states import JobAction, JobState
+from wire.states import JobAction, JobState, Priority
+
+Speed: TypeAlias = Annotated[int, Meta(ge=0, le=2**31 - 1)]
+"""What libtorrent can reckon with."""
 
 
 class ProgressView(Struct, frozen=True):
@@ -33,7 +36,7 @@ class FailureView(Struct, frozen=True):
     """Made since anything was stored."""
     tries_max: int
     next_try_at: dt.datetime | None
-    """Null once it is given up."""
+    """Null while the job is paused, and once it is given up."""
 
 
 class JobView(Struct, frozen=True):
@@ -48,6 +51,12 @@ class JobView(Struct, frozen=True):
     private: bool
     size_bytes: int | None
     files_count: int | None
+    wanted_bytes: int | None
+    """Of the files that this job wants; the whole size, if it wants all."""
+    priority: Priority
+    sequential: bool
+    down_max: int
+    up_max: int
     progress: ProgressView
     failure: FailureView | None
     actions: list[JobAction]
@@ -55,6 +64,21 @@ class JobView(Struct, frozen=True):
     created_at: dt.datetime
     updated_at: dt.datetime
     ended_at: dt.datetime | None
+
+
+class EditJob(Struct, frozen=True, forbid_unknown_fields=True):
+    """What is left out stays as it is."""
+
+    files: list[int] | UnsetType | None = UNSET
+    """Wanted ones, by their index; null: all."""
+    name: str | UnsetType = UNSET
+    priority: Priority | UnsetType = UNSET
+    """Before the organisation's other jobs, or after them."""
+    sequential: bool | UnsetType = UNSET
+    down_max: Speed | UnsetType = UNSET
+    """Bytes a second from peers; 0: no limit."""
+    up_max: Speed | UnsetType = UNSET
+    """Bytes a second to peers; 0: no limit."""
 
 
 class JobPage(Struct, frozen=True):
@@ -87,8 +111,8 @@ class Timeline(Struct, frozen=True):
 class PiecesView(Struct, frozen=True):
     count: int
     cells: list[tuple[int, int]]
-    """Runs of (state, cells): 0 missing, 1 verified on the agent, 2 in the store. At most 512 cells, each for one piece
-    or for several neighbours, of which it tells the worst."""
+    """Runs of (state, cells): 0 missing, 1 verified on the agent, 2 in the store, 3 not wanted. At most 512 cells, each
+    for one piece or for several neighbours, of which it tells the worst."""
 
 
 class FileProgressView(Struct, frozen=True):
@@ -129,6 +153,7 @@ class FileView(Struct, frozen=True):
     index: int
     path: str
     size_bytes: int
+    wanted: bool
     stored: bool
 
 

@@ -1,4 +1,4 @@
-"""Verbs on jobs: add, list, look at, cancel, remove.
+"""Verbs on jobs: add, list, look at. What is done with one that is there is in `jobs.steer`.
 
 Locks are taken in one order: organisation, torrent, transfer, jobs.
 """
@@ -8,35 +8,30 @@ from collections.abc import Collection
 from uuid import UUID
 
 from msgspec import Struct
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, func, select, update
 
 from control.audit import service as audit
 from control.audit.service import Actor
 from control.config import Settings
 from control.db import Tx
-from control.errors import Conflict, NotFound
-from control.jobs import follow, quota
+from control.errors import NotFound
+from control.jobs import follow, holders, quota, selection
 from control.jobs.model import Event, Job
 from control.torrents import service as torrents
 from control.torrents.model import File, Torrent
 from control.torrents.sent import Sent
 from control.transfers import model as transfers
-from control.transfers import moves, release
+from control.transfers import release
 from control.transfers.model import Object, Part, Transfer
 from wire.addresses import filter_peers, filter_trackers, filter_web_seeds, parse_allow
 from wire.filelist import FileKind
-from wire.ids import JobId, OrgId, PersonId, TransferId, new_id
+from wire.ids import JobId, OrgId, PersonId, new_id
 from wire.messages import FileTold, JobEvent
 from wire.states import (
     JOB_ACTIVE,
-    ON_AGENT,
-    TRANSFER_ENDED,
     Intent,
-    JobAction,
     JobState,
     TransferState,
-    job_actions,
-    job_state,
 )  # fmt: skip
 
 ASKED_AGAIN = "asked_again"
@@ -56,15 +51,10 @@ class Added(Struct, frozen=True):
     """False: the organisation has asked for this torrent already, and this is that job."""
 
 
-class Cancelled(Struct, frozen=True):
-    whole: Whole
-    agent: UUID | None
-    """Should be told to look again."""
-
-
 class FileRow(Struct, frozen=True):
     file: File
     stored: bool
+    wanted: bool
 
 
 async def add(
@@ -83,24 +73,33 @@ async def add(
     else:
         torrent = await torrents.claimed(tx, org, sent.hashes, now)
     torrents.check_streamable(torrent)
-    if (active := await _active(tx, org, torrent)) is not None:
-        return Added(active, created=False)
+    if (asked := await active(tx, org, torrent)) is not None:
+        return Added(asked, created=False)
+    await quota.check_open(tx, org)
     transfer = await _last_transfer(tx, torrent)
-    await quota.check_room(tx, org, torrent.size_bytes or 0, TransferId(transfer.id) if transfer else None)
     if transfer is None:
         transfer = await _new_transfer(tx, org, torrent, settings, correlation_id, now)
     else:
-        await _take_up(tx, transfer, torrent, actor, now)
+        await give_up_failed(tx, transfer)
+        await take_up(tx, transfer, torrent, actor, ASKED_AGAIN, now)
+        await _take_over(tx, transfer)
     job = _new_job(org, person, sent, torrent, transfer, settings, correlation_id, now)
+    if torrent.metadata_known:
+        chosen = await selection.check(tx, transfer.torrent_id, sent.wishes.files)
+        job.files, job.wanted_bytes = chosen.files, chosen.bytes
     tx.add(job)
     await tx.flush()
     follow.tell(tx, job, None, now=now, who=actor.name, why="added")
+    await holders.settle(tx, transfer, now=now, who=actor.name, why="added")
+    if job.intent is Intent.RUN:
+        await holders.allow(tx, transfer)
+    await follow.one(tx, job, transfer, now=now, who=actor.name, why="added")
     await audit.record(tx, actor, "job.added", f"job:{job.id}", now, source=sent.source, torrent=str(torrent.id))
     await tx.flush()
     return Added(Whole(job, transfer, torrent), created=True)
 
 
-async def _active(tx: Tx, org: OrgId, torrent: Torrent) -> Whole | None:
+async def active(tx: Tx, org: OrgId, torrent: Torrent) -> Whole | None:
     names = await torrents.names_of(tx, torrent)
     found = _whole(org).where(Job.torrent_id.in_(names), Job.state.in_(JOB_ACTIVE)).limit(1)
     row = (await tx.execute(found)).first()
@@ -116,17 +115,27 @@ async def _last_transfer(tx: Tx, torrent: Torrent) -> Transfer | None:
     return await transfers.locked(tx, last) if last else None
 
 
-async def _take_up(tx: Tx, transfer: Transfer, torrent: Torrent, actor: Actor, now: dt.datetime) -> None:
+async def take_up(tx: Tx, transfer: Transfer, torrent: Torrent, actor: Actor, why: str, now: dt.datetime) -> None:
     """Goes on with what was stopped or has failed; joins what is still there."""
-    transfer.intent = Intent.RUN
     if torrent.metadata_known:
-        transfer.size_bytes, transfer.go = torrent.size_bytes, True  # a purge takes `go` away with the bytes
-    if transfer.state not in (TransferState.FAILED, TransferState.STOPPED):
-        return
-    failed = select(Job).where(Job.transfer_id == transfer.id, Job.state == JobState.FAILED)
+        transfer.size_bytes = torrent.size_bytes  # `settle` counts what is wanted of it
+    if transfer.state in (TransferState.FAILED, TransferState.STOPPED):
+        await release.from_the_top(tx, transfer, now=now, who=actor.name, why=why)
+
+
+async def give_up_failed(tx: Tx, transfer: Transfer, but: UUID | None = None) -> None:
+    """Else an older job that failed would wake up beside the one that takes its transfer up again."""
+    failed = select(Job).where(
+        Job.transfer_id == transfer.id, Job.state == JobState.FAILED, Job.id.is_distinct_from(but)
+    )
     for job in await tx.scalars(failed.with_for_update(key_share=True)):
-        job.intent = Intent.STOP  # else it would wake up beside the new one
-    await release.from_the_top(tx, transfer, now=now, who=actor.name, why=ASKED_AGAIN)
+        job.intent = Intent.STOP
+
+
+async def _take_over(tx: Tx, transfer: Transfer) -> None:
+    """What earlier jobs left in the store is the new one's, and goes with it."""
+    kept = update(Job).where(Job.transfer_id == transfer.id, Job.data_kept)
+    await tx.execute(kept.values(data_kept=False).execution_options(synchronize_session=False))
 
 
 async def _new_transfer(
@@ -141,7 +150,6 @@ async def _new_transfer(
         state=TransferState.WAITING,
         correlation_id=correlation_id,
         epoch=0,
-        go=torrent.metadata_known,
         size_bytes=torrent.size_bytes,
         created_at=now,
         moved_at=now,
@@ -162,12 +170,7 @@ def _new_job(
     now: dt.datetime,
 ) -> Job:
     allow = parse_allow(settings.ranges_allowed(transfer.pool))
-    state = job_state(
-        Intent.RUN,
-        transfer.state,
-        metadata_known=transfer.size_bytes is not None,
-        claimed_before=transfer.epoch > 0,
-    )
+    choosing = Intent.PAUSE if torrent.metadata_known else Intent.CHOOSE
     return Job(
         id=JobId(new_id()),
         org_id=org,
@@ -175,19 +178,20 @@ def _new_job(
         torrent_id=torrent.id,
         transfer_id=transfer.id,
         source=sent.source,
-        intent=Intent.RUN,
-        state=state,
+        intent=choosing if sent.wishes.paused else Intent.RUN,
+        state=JobState.SUBMITTED,
         version=1,
         name=sent.name or torrent.name or str(sent.hashes.v1_hex or sent.hashes.v2_hex),
         trackers=filter_trackers(sent.trackers, allow),
         web_seeds=filter_web_seeds(sent.web_seeds, allow),
         peers=filter_peers(sent.peers, allow),
+        files=sent.wishes.files,
         failure_code=None,
         failure_detail=None,
         correlation_id=correlation_id,
         created_at=now,
         updated_at=now,
-        ended_at=None if state in JOB_ACTIVE else now,
+        ended_at=None,
         removed_at=None,
     )
 
@@ -235,13 +239,15 @@ async def files(tx: Tx, org: OrgId, job: UUID, after: int, limit: int) -> list[F
     """Those with content, in the torrent's order."""
     found = (await get(tx, org, job)).transfer
     rows = (
-        select(File, Object.stored_at)
+        select(File, Object.stored_at, selection.is_chosen())
+        .select_from(File)
+        .join(Job, Job.id == job)
         .outerjoin(Object, (Object.transfer_id == found.id) & (Object.file == File.index))
         .where(File.torrent_id == found.torrent_id, File.kind == FileKind.FILE, File.index > after)
         .order_by(File.index)
         .limit(limit)
     )
-    return [FileRow(file, stored_at is not None) for file, stored_at in await tx.execute(rows)]
+    return [FileRow(file, stored_at is not None, wanted) for file, stored_at, wanted in await tx.execute(rows)]
 
 
 async def begun(tx: Tx, transfer: Transfer, limit: int) -> list[FileTold]:
@@ -277,47 +283,7 @@ async def latest(tx: Tx, ids: Collection[UUID]) -> list[tuple[OrgId, JobEvent]]:
     ]
 
 
-async def cancel(tx: Tx, org: OrgId, job_id: UUID, actor: Actor, now: dt.datetime) -> Cancelled:
-    """The job is cancelled at once. Its transfer stops with it, unless somebody else wants it too."""
-    whole = await _locked(tx, org, job_id)
-    job, transfer = whole.job, whole.transfer
-    if JobAction.CANCEL not in job_actions(job.state):
-        raise Conflict(f"This job is {job.state} already.", code="job_ended")
-    job.intent, before = Intent.STOP, job.state
-    agent = await _stop_if_unwanted(tx, transfer, actor, now)
-    follow.one(tx, job, transfer, now=now, who=actor.name, why="cancelled")
-    await audit.record(tx, actor, "job.cancelled", f"job:{job.id}", now, before=before)
-    await tx.flush()
-    return Cancelled(whole, agent)
-
-
-async def _stop_if_unwanted(tx: Tx, transfer: Transfer, actor: Actor, now: dt.datetime) -> UUID | None:
-    """An agent lets go by itself, soon after it was told; where there is none the transfer has stopped now."""
-    await tx.flush()
-    wanted = select(Job.id).where(
-        Job.transfer_id == transfer.id, Job.intent == Intent.RUN, Job.removed_at.is_(None), Job.state.in_(JOB_ACTIVE)
-    )
-    if transfer.state in TRANSFER_ENDED or await tx.scalar(wanted.limit(1)) is not None:
-        return None
-    transfer.intent = Intent.STOP
-    if transfer.state in ON_AGENT:
-        return transfer.agent_id
-    await moves.move(tx, transfer, TransferState.STOPPED, now=now, who=actor.name, why="cancelled")
-    return None
-
-
-async def remove(tx: Tx, org: OrgId, job_id: UUID, actor: Actor, now: dt.datetime) -> None:
-    """Off the list; what only it held in the store is purged."""
-    job = (await _locked(tx, org, job_id)).job
-    if JobAction.REMOVE not in job_actions(job.state):
-        raise Conflict("This job has not ended: cancel it first.", code="job_active")
-    job.removed_at = job.updated_at = now
-    job.version += 1
-    follow.tell(tx, job, job.state, now=now, who=actor.name, why="removed")
-    await audit.record(tx, actor, "job.removed", f"job:{job.id}", now, before={"name": job.name, "state": job.state})
-
-
-async def _locked(tx: Tx, org: OrgId, job_id: UUID) -> Whole:
+async def locked(tx: Tx, org: OrgId, job_id: UUID) -> Whole:
     """Transfer first, then job: the order of everybody who moves them."""
     seen = await get(tx, org, job_id)
     transfer = await transfers.locked(tx, seen.transfer.id)

@@ -1,7 +1,7 @@
 """A job, and what happened to it, as the API shows them."""
 
 from control.jobs import reasons
-from control.jobs.model import Event
+from control.jobs.model import Event, Job
 from control.jobs.schemas import (
     EventView,
     FailureView,
@@ -14,9 +14,10 @@ from control.jobs.schemas import (
 )
 from control.jobs.service import Whole
 from control.transfers import retry
+from control.transfers.model import Transfer
 from wire.failures import reason
 from wire.messages import Detail, FileTold, Picture, Rates, TrackerTold
-from wire.states import TransferState, job_actions
+from wire.states import JobState, TransferState, job_actions
 from wire.trackers import origin
 
 
@@ -33,13 +34,28 @@ def view(whole: Whole) -> JobView:
         private=torrent.is_private,
         size_bytes=torrent.size_bytes,
         files_count=torrent.files_count,
-        progress=ProgressView(transfer.down_bytes, transfer.stored_bytes, transfer.size_bytes),
+        wanted_bytes=job.wanted_bytes,
+        priority=job.priority,
+        sequential=job.sequential,
+        down_max=job.down_max,
+        up_max=job.up_max,
+        progress=_progress(job, transfer),
         failure=_failure(whole),
         actions=sorted(job_actions(job.state)),
         created_at=job.created_at,
         updated_at=job.updated_at,
         ended_at=job.ended_at,
     )
+
+
+def _progress(job: Job, transfer: Transfer) -> ProgressView:
+    """The transfer's, but never more than the job wants: others may want more of it."""
+    total = job.wanted_bytes
+    if total is None:
+        return ProgressView(transfer.down_bytes, transfer.stored_bytes, None)
+    if job.state is JobState.COMPLETED:
+        return ProgressView(total, total, total)
+    return ProgressView(min(transfer.down_bytes, total), min(transfer.stored_bytes, total), total)
 
 
 def _failure(whole: Whole) -> FailureView | None:
@@ -57,7 +73,7 @@ def _failure(whole: Whole) -> FailureView | None:
         retryable=known.retryable,
         tries=transfer.tries,
         tries_max=retry.TRIES_MAX,
-        next_try_at=(transfer.not_before or transfer.moved_at) if waits else None,
+        next_try_at=(transfer.not_before or transfer.moved_at) if waits and job.state is not JobState.PAUSED else None,
     )
 
 

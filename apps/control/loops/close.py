@@ -15,6 +15,7 @@ from control.audit import service as audit
 from control.audit.service import Actor
 from control.errors import NotFound
 from control.jobs import service as jobs
+from control.jobs import steer
 from control.jobs.model import Job
 from control.loops import driver
 from control.plane import Plane
@@ -60,8 +61,8 @@ async def _end_job(plane: Plane, org: OrgId, job: UUID, now: datetime) -> None:
     async with plane.working() as tx:
         whole = await jobs.get(tx, org, job)
         if JobAction.CANCEL in job_actions(whole.job.state):
-            agent = (await jobs.cancel(tx, org, job, actor, now)).agent
-        await jobs.remove(tx, org, job, actor, now)
+            agent = (await steer.cancel(tx, org, job, actor, now)).agent
+        await steer.remove(tx, org, job, actor, now, keep_data=False)
     if agent is not None:
         await plane.nudge_agent(agent)
 

@@ -14,12 +14,12 @@ from control.loops import driver
 from control.loops.fairness import Waiting, fair
 from control.plane import Plane
 from control.transfers import moves
-from control.transfers.model import Transfer
+from control.transfers.model import Transfer, at_work
 from telemetry import logs
 from telemetry.correlation import correlated
 from wire.ids import OrgId, TransferId
 from wire.messages import Offer
-from wire.states import ON_AGENT, AgentState, Intent, TransferState
+from wire.states import WANTS_AGENT, AgentState, Intent, TransferState
 
 log = logs.get(__name__)
 
@@ -48,7 +48,7 @@ async def step(plane: Plane, now: datetime) -> bool:
 async def _settle(tx: Tx, plane: Plane, now: datetime) -> None:
     """What nobody wants any more does not wait."""
     unwanted = select(Transfer).where(
-        Transfer.state.in_((TransferState.WAITING, TransferState.OFFERED)), Transfer.intent != Intent.RUN
+        Transfer.state.in_((TransferState.WAITING, TransferState.OFFERED)), Transfer.intent == Intent.STOP
     )
     for transfer in (
         await tx.scalars(unwanted.order_by(Transfer.id).with_for_update(key_share=True, skip_locked=True))
@@ -61,7 +61,7 @@ async def _room(tx: Tx, plane: Plane, now: datetime) -> dict[str, int]:
     lease = timedelta(seconds=plane.settings.wait(plane.settings.lease_s))
     running = (
         select(Transfer.agent_id, func.count().label("running"))
-        .where(Transfer.agent_id.is_not(None))
+        .where(Transfer.agent_id.is_not(None), Transfer.intent.in_(WANTS_AGENT))
         .group_by(Transfer.agent_id)
         .subquery()
     )
@@ -109,15 +109,19 @@ async def _offer_new(tx: Tx, pool: str, room: int, now: datetime) -> None:
         _offer(tx, transfer, "new", now)
 
 
+_TURN = (Transfer.priority.desc(), Transfer.created_at, Transfer.id)
+"""Within an organisation. A job that is important to it is nothing to the others."""
+
+
 async def _line(tx: Tx, pool: str, now: datetime) -> list[Waiting]:
-    """Oldest first, and of each organisation only the first few: one with ten thousand must not hide the others."""
-    place = func.row_number().over(partition_by=Transfer.scope_id, order_by=(Transfer.created_at, Transfer.id))
+    """Of each organisation only the first few: one with ten thousand must not hide the others."""
+    place = func.row_number().over(partition_by=Transfer.scope_id, order_by=_TURN)
     lines = (
         select(Transfer.id, Transfer.scope_id, Transfer.created_at, place.label("place"))
         .where(
             Transfer.pool == pool,
             Transfer.state == TransferState.WAITING,
-            Transfer.intent == Intent.RUN,
+            Transfer.intent.in_(WANTS_AGENT),
             or_(Transfer.not_before.is_(None), Transfer.not_before <= now),
         )
         .subquery()
@@ -136,10 +140,9 @@ def _waiting(row: "Row[UUID, UUID]") -> Waiting:
 
 
 async def _active(tx: Tx, scopes: set[UUID]) -> dict[UUID, int]:
-    at_work = (*ON_AGENT, TransferState.OFFERED)
     rows = await tx.execute(
         select(Transfer.scope_id, func.count())
-        .where(Transfer.scope_id.in_(scopes), Transfer.state.in_(at_work))
+        .where(Transfer.scope_id.in_(scopes), at_work())
         .group_by(Transfer.scope_id)
     )
     return dict(rows.all())

@@ -15,8 +15,8 @@ class Waiting(Struct, frozen=True):
 def fair(
     waiting: Sequence[Waiting], active: Mapping[UUID, int], limits: Mapping[UUID, int], room: int
 ) -> list[Waiting]:
-    """At most `room` of them. `waiting` is oldest first; an organisation gets no more than its limit, and the next
-    always goes to the one with least at work, and among equals to the one that stands first."""
+    """At most `room` of them. `waiting` is in order; an organisation gets no more than its limit, and the next always
+    goes to the one with least at work, and among equals to the one that stands first."""
     queues: dict[UUID, list[Waiting]] = {}
     for each in waiting:
         queues.setdefault(each.scope, []).append(each)

@@ -17,20 +17,24 @@ from uuid import UUID
 from msgspec import Struct
 from prometheus_client import Counter
 from sqlalchemy import ColumnElement, Numeric, Select, cast, delete, exists, func, select, update
+from sqlalchemy.orm import InstrumentedAttribute, aliased
 
 from control.db import Tx
+from control.jobs import follow, selection
+from control.jobs.model import Job
 from control.plane import Plane
 from control.storage.errors import InvalidPart, NoSuchUpload
 from control.storage.keys import object_key, prefix
 from control.torrents.model import File
 from control.transfers import moves, release
-from control.transfers.leftovers import Spared, bury, doomed
+from control.transfers.leftovers import Spared, bury, doomed, forget_unwanted
 from control.transfers.model import Object, Part, Transfer, locked
+from control.transfers.stored import is_wanted
 from telemetry import logs
 from telemetry.correlation import correlated
 from wire.failures import failure
 from wire.parts import PART_MIN_BYTES, PARTS_MAX
-from wire.states import ON_AGENT, TRANSFER_ENDED, TRANSFER_MOVES, TransferState
+from wire.states import JOB_ACTIVE, ON_AGENT, TRANSFER_ENDED, TRANSFER_MOVES, Intent, TransferState
 
 log = logs.get(__name__)
 
@@ -97,6 +101,7 @@ async def step(plane: Plane, now: dt.datetime) -> bool:
         candidates = list(await tx.scalars(_said_to_be_done()))
     for transfer_id in candidates:
         await _conclude(plane, transfer_id, now)
+    await _complete_some(plane, now)
     return len(uploads) == AT_ONCE
 
 
@@ -212,7 +217,7 @@ def _said_to_be_done() -> Select[UUID]:
     stored = exists().where(Object.transfer_id == Transfer.id, Object.file == File.index, Object.stored_at.is_not(None))
     left = exists().where(
         File.torrent_id == Transfer.torrent_id,
-        File.kind == "file",
+        is_wanted(),
         ~stored.correlate_except(Object),  # by itself it would look no further out than the files
     )
     orphaned = (Transfer.state == TransferState.WAITING) & (Transfer.epoch > 0) & ~left
@@ -240,6 +245,7 @@ async def _conclude(plane: Plane, transfer_id: UUID, now: dt.datetime) -> None:
                 transfer.stored_bytes = transfer.down_bytes = transfer.size_bytes or 0
                 if transfer.epoch > 1:  # a grant of an earlier epoch may still bring something back
                     await bury(tx, transfer, now)
+                await forget_unwanted(tx, transfer, now)
                 await moves.move(tx, transfer, TransferState.STORED, now=now, who=WHO, why="all_stored")
                 _STORED.inc()
                 log.info("transfer.stored", transfer=str(transfer.id), bytes=transfer.size_bytes)
@@ -251,23 +257,61 @@ async def _conclude(plane: Plane, transfer_id: UUID, now: dt.datetime) -> None:
         await plane.nudge_agent(agent)
 
 
+async def _complete_some(plane: Plane, now: dt.datetime) -> None:
+    """Of several jobs on one transfer each ends with its own files."""
+    async with plane.working() as tx:
+        ready = [
+            (job.id, job.transfer_id)
+            for job in (await tx.scalars(_sharing())).all()
+            if await selection.is_complete(tx, job)
+        ]
+    for job_id, transfer_id in ready:
+        await _forget_lost(plane, transfer_id, at_end=False)
+        async with plane.working() as tx:
+            transfer = await locked(tx, transfer_id)
+            job = await tx.get(Job, job_id, with_for_update={"key_share": True}, populate_existing=True)
+            if transfer is None or job is None or job.intent is not Intent.RUN or job.state not in JOB_ACTIVE:
+                continue
+            if await selection.is_complete(tx, job):
+                await follow.one(tx, job, transfer, now=now, who=WHO, why="all_stored", complete=True)
+
+
+def _sharing() -> Select[Job]:
+    """Jobs that run beside another on a transfer that is not over."""
+    other = aliased(Job)
+    beside = exists().where(other.transfer_id == Job.transfer_id, other.id != Job.id, other.state.in_(JOB_ACTIVE))
+    runs = (Job.intent == Intent.RUN) & Job.state.in_(JOB_ACTIVE) & beside
+    going = Transfer.go & Transfer.state.not_in(TRANSFER_ENDED)
+    return select(Job).join(Transfer, Transfer.id == Job.transfer_id).where(runs, going).limit(TRANSFERS_AT_ONCE)
+
+
 async def _compare_with_store(plane: Plane, transfer_id: UUID) -> None:
-    """Before the end. Of small files nobody but an agent has said that they are there: what is missing or has another
-    size is forgotten, and put again. What an earlier epoch put and could not report any more goes."""
+    """Before the end. What an earlier epoch put and could not report any more goes, and uploads that no row names."""
     async with plane.db.working() as tx:
         transfer = await tx.get(Transfer, transfer_id)
         if transfer is None or (await _missing(tx, transfer))[0]:
             return
         unfinished = (Object.transfer_id == transfer_id) & Object.upload_id.is_not(None) & Object.stored_at.is_(None)
         in_use = frozenset(await tx.scalars(select(Object.upload_id).where(unfinished)))
+    await _close_uploads(plane, prefix(transfer.scope_id, transfer.torrent_id), in_use)
+    await _forget_lost(plane, transfer_id, at_end=True)
+
+
+async def _forget_lost(plane: Plane, transfer_id: UUID, *, at_end: bool) -> None:
+    """Of small files nobody but an agent has said that they are there: what is missing or has another size is
+    forgotten, and put again. What an earlier epoch put and could not report any more goes."""
+    async with plane.db.working() as tx:
+        transfer = await tx.get(Transfer, transfer_id)
+        if transfer is None:
+            return
         small = (Object.transfer_id == transfer_id) & Object.upload_id.is_(None)
         said = dict((await tx.execute(select(Object.key, Object.size_bytes).where(small))).all())
         named = frozenset(await tx.scalars(select(Object.key).where(Object.transfer_id == transfer_id)))
-    await _close_uploads(plane, prefix(transfer.scope_id, transfer.torrent_id), in_use)
     if not said and transfer.epoch == 1:
         return
     there = await plane.store.sizes(prefix(transfer.scope_id, transfer.torrent_id))
-    await plane.store.remove(doomed(there, Spared(transfer.epoch, named)))
+    over = transfer.epoch if at_end else transfer.epoch - 1  # what this epoch puts now is reported in a moment
+    await plane.store.remove(doomed(there, Spared(over, named)))
     lost = [key for key, size in said.items() if there.get(key) != size]
     if lost:
         log.warning("transfer.files_missing", transfer=str(transfer_id), count=len(lost))
@@ -292,9 +336,7 @@ async def _store_empty_files(plane: Plane, transfer_id: UUID, now: dt.datetime) 
         if transfer is None:
             return
         stored = exists().where(Object.transfer_id == transfer_id, Object.file == File.index)
-        empty = select(File.index).where(
-            File.torrent_id == transfer.torrent_id, File.kind == "file", File.size_bytes == 0, ~stored
-        )
+        empty = _wanted_of(File.index, transfer_id).where(File.size_bytes == 0, ~stored)
         files = list(await tx.scalars(empty))
     for file in files:
         key = object_key(transfer.scope_id, transfer.torrent_id, file, transfer.epoch)
@@ -318,9 +360,14 @@ async def _store_empty_files(plane: Plane, transfer_id: UUID, now: dt.datetime) 
             )
 
 
+def _wanted_of(column: ColumnElement[int] | InstrumentedAttribute[int], transfer_id: UUID) -> Select[int]:
+    files = select(column).select_from(File).join(Transfer, Transfer.torrent_id == File.torrent_id)
+    return files.where(Transfer.id == transfer_id, is_wanted())
+
+
 async def _missing(tx: Tx, transfer: Transfer) -> tuple[int, int]:
     """Files that are not stored; and uploads that only wait to be completed."""
     stored = exists().where(Object.transfer_id == transfer.id, Object.file == File.index, Object.stored_at.is_not(None))
-    missing = select(func.count()).where(File.torrent_id == transfer.torrent_id, File.kind == "file", ~stored)
+    missing = _wanted_of(func.count(), transfer.id).where(~stored)
     full = select(func.count()).select_from(Object).where(Object.transfer_id == transfer.id, _FULL)
     return await tx.scalar(missing) or 0, await tx.scalar(full) or 0

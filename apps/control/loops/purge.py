@@ -13,7 +13,7 @@ from prometheus_client import Counter
 from sqlalchemy import Select, delete, exists, func, select
 
 from control.db import Tx
-from control.jobs.model import Job
+from control.jobs.model import Job, holds_data
 from control.loops import driver
 from control.plane import Plane
 from control.storage.keys import parse_prefix
@@ -62,8 +62,8 @@ def is_last(tombstone: Tombstone, now: datetime, grant_s: float) -> bool:
 def _unwanted() -> Select[UUID]:
     """Over, and wanted by nobody; `go` is taken away with the bytes, so that it is done once. What is stored stays as
     long as any job on a list shows it: who asks for it again is given it as it is."""
-    wanting = exists().where(Job.transfer_id == Transfer.id, Job.removed_at.is_(None), Job.intent == Intent.RUN)
-    listed = exists().where(Job.transfer_id == Transfer.id, Job.removed_at.is_(None))
+    wanting = exists().where(Job.transfer_id == Transfer.id, Job.removed_at.is_(None), Job.intent != Intent.STOP)
+    listed = exists().where(Job.transfer_id == Transfer.id, holds_data())
     return (
         select(Transfer.id)
         .where(
@@ -89,7 +89,7 @@ async def _let_go(plane: Plane, transfer_id: UUID, now: datetime) -> None:
         await bury(tx, transfer, now)
         transfer.go, transfer.down_bytes, transfer.stored_bytes = False, 0, 0
         await tx.flush()
-        listed = exists().where(Job.transfer_id == transfer_id, Job.removed_at.is_(None))
+        listed = exists().where(Job.transfer_id == transfer_id, holds_data())
         if not await tx.scalar(select(listed)):
             await tx.execute(delete(Job).where(Job.transfer_id == transfer_id))
             await tx.execute(delete(Transfer).where(Transfer.id == transfer_id))

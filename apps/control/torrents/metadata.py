@@ -8,7 +8,7 @@ from sqlalchemy import select, update
 
 from control.db import Tx
 from control.errors import BadInput, Conflict, TooLarge
-from control.jobs import quota
+from control.jobs import holders, quota
 from control.plane import Plane
 from control.torrents import reading
 from control.torrents import service as torrents
@@ -115,8 +115,13 @@ async def _judge(tx: Tx, transfer: Transfer, info: Info, now: dt.datetime, who: 
     if info.hashes.v1 is None:
         await moves.fail(tx, transfer, V2_ONLY, now=now, who=who)
         return MetadataVerdict(go=False, code=V2_ONLY.code)
-    if not await quota.fits(tx, OrgId(transfer.scope_id), info.total_bytes, TransferId(transfer.id)):
+    if (failure := await holders.metadata_known(tx, transfer, now=now, who=who)) is not None:
+        await moves.fail(tx, transfer, failure, now=now, who=who)
+        return MetadataVerdict(go=False, code=failure.code)
+    if transfer.intent is not Intent.RUN:
+        return MetadataVerdict(go=False, code="not_wanted_yet")
+    if not await quota.fits(tx, OrgId(transfer.scope_id), transfer.size_bytes, TransferId(transfer.id)):
         await moves.fail(tx, transfer, QUOTA_SPENT, now=now, who=who)
         return MetadataVerdict(go=False, code=QUOTA_SPENT.code)
-    transfer.go = transfer.intent is Intent.RUN
-    return MetadataVerdict(go=transfer.go, code=None if transfer.go else "not_wanted")
+    transfer.go = True
+    return MetadataVerdict(go=True)

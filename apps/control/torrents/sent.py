@@ -1,8 +1,10 @@
 """What somebody sent: a magnet, or a `.torrent` in one of three wrappings; read within bounds, judged, not yet kept."""
 
 import hashlib
+from collections.abc import Sequence
 from typing import Literal
 
+import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
 from control import http
@@ -12,6 +14,7 @@ from control.torrents import reading
 from control.torrents.schemas import FileEntry, TorrentView
 from telemetry.redact import clean_text
 from wire import errors as wire_errors
+from wire.filelist import FILES_MAX
 from wire.ids import OrgId
 from wire.infohash import InfoHashes
 from wire.magnet import parse_magnet
@@ -20,6 +23,14 @@ from wire.names import clean_name
 
 TORRENT_TYPES = frozenset({"application/x-bittorrent", "application/octet-stream"})
 NAME_CHARS_MAX = 255
+INDEX_MAX = 2**31 - 1
+
+
+class Wishes(Struct, frozen=True, kw_only=True):
+    """How it is asked for, beside what."""
+
+    files: list[int] | None = None
+    paused: bool = False
 
 
 class SendTorrent(Struct, frozen=True, forbid_unknown_fields=True):
@@ -29,6 +40,10 @@ class SendTorrent(Struct, frozen=True, forbid_unknown_fields=True):
     torrent: bytes | UnsetType = UNSET
     """Base64."""
     name: str | None = None
+    files: list[int] | None = None
+    """Only these, by their index; null: all."""
+    paused: bool = False
+    """Not before somebody resumes it; a magnet's metadata is fetched, so that there is something to choose from."""
 
 
 class Sent(Struct, frozen=True, kw_only=True):
@@ -42,6 +57,7 @@ class Sent(Struct, frozen=True, kw_only=True):
     peers: list[str]
     size_bytes: int | None
     torrent: Torrent | None
+    wishes: Wishes
     digest: bytes
     """Of all that was asked; two askings with the same digest are the same."""
 
@@ -53,12 +69,13 @@ async def read(request: Asked, org: OrgId) -> Sent:
             return await _from_json(asked, org)
         case "multipart/form-data":
             form = await http.form(request)
-            if unknown := sorted(form.keys() - {"torrent", "name"}):
+            if unknown := sorted(form.keys() - {"torrent", "name", "files", "paused"}):
                 raise BadInput(f"The form has an unknown field: {', '.join(unknown)[:100]}.")
             name = form.get("name")
-            return await _from_file(form.get("torrent"), name.decode("utf-8", "replace") if name else None, org)
+            text = name.decode("utf-8", "replace") if name else None
+            return await _from_file(form.get("torrent"), text, _wishes_of(form), org)
         case kind if kind in TORRENT_TYPES:
-            return await _from_file(await http.body_within(request, http.TORRENT_BYTES_MAX), None, org)
+            return await _from_file(await http.body_within(request, http.TORRENT_BYTES_MAX), None, Wishes(), org)
         case _:
             raise UnsupportedMedia(
                 "Send JSON with a magnet, a form with the file `torrent`, or the .torrent as application/x-bittorrent."
@@ -66,14 +83,22 @@ async def read(request: Asked, org: OrgId) -> Sent:
 
 
 async def _from_json(asked: SendTorrent, org: OrgId) -> Sent:
+    wishes = Wishes(files=tidy(asked.files), paused=asked.paused)
     if isinstance(asked.torrent, bytes) and isinstance(asked.magnet, UnsetType):
-        return await _from_file(asked.torrent, asked.name, org)
+        return await _from_file(asked.torrent, asked.name, wishes, org)
     if isinstance(asked.magnet, str) and isinstance(asked.torrent, UnsetType):
-        return _from_magnet(asked.magnet, asked.name)
+        return _from_magnet(asked.magnet, asked.name, wishes)
     raise BadInput("Send either `magnet` or `torrent`.")
 
 
-def _from_magnet(text: str, name: str | None) -> Sent:
+def _wishes_of(form: dict[str, bytes]) -> Wishes:
+    """In a form everything is text: `files` is a JSON list, `paused` is true or false."""
+    files = http.from_json(form["files"], list[int]) if "files" in form else None
+    paused = http.from_json(form["paused"], bool) if "paused" in form else False
+    return Wishes(files=tidy(files), paused=paused)
+
+
+def _from_magnet(text: str, name: str | None, wishes: Wishes) -> Sent:
     try:
         magnet = parse_magnet(text)
     except wire_errors.BadInput as bad:
@@ -87,11 +112,12 @@ def _from_magnet(text: str, name: str | None) -> Sent:
         peers=list(magnet.peers),
         size_bytes=magnet.size_bytes,
         torrent=None,
-        digest=_digest(b"magnet", text.encode(), name),
+        wishes=wishes,
+        digest=_digest(b"magnet", text.encode(), name, wishes),
     )
 
 
-async def _from_file(data: bytes | None, name: str | None, org: OrgId) -> Sent:
+async def _from_file(data: bytes | None, name: str | None, wishes: Wishes, org: OrgId) -> Sent:
     if not data:
         raise BadInput("There is no .torrent in what was sent.", code="torrent_missing")
     torrent = await reading.torrent(data, org)
@@ -104,7 +130,8 @@ async def _from_file(data: bytes | None, name: str | None, org: OrgId) -> Sent:
         peers=[],
         size_bytes=torrent.info.total_bytes,
         torrent=torrent,
-        digest=_digest(b"torrent", data, name),
+        wishes=wishes,
+        digest=_digest(b"torrent", data, name, wishes),
     )
 
 
@@ -122,13 +149,27 @@ def view(sent: Sent) -> TorrentView:
 
 
 def _name(given: str | None) -> str | None:
-    if given is None or not given.strip():
-        return None
-    if len(given) > NAME_CHARS_MAX:
-        raise BadInput(f"A name has at most {NAME_CHARS_MAX} characters.", code="bad_name")
+    return tidy_name(given) if given is not None and given.strip() else None
+
+
+def tidy_name(given: str) -> str:
+    if not given.strip() or len(given) > NAME_CHARS_MAX:
+        raise BadInput(f"A name has one character at least, and at most {NAME_CHARS_MAX}.", code="bad_name")
     return clean_name(given.strip())
 
 
-def _digest(kind: bytes, content: bytes, name: str | None) -> bytes:
-    parts = (kind, content, b"" if name is None else b"=" + name.encode())
+def tidy(files: Sequence[int] | None) -> list[int] | None:
+    """In order, each once; before anything is known of the torrent."""
+    if files is None:
+        return None
+    chosen = sorted(set(files))
+    if not chosen:
+        raise BadInput("Choose at least one file, or say null for all.", code="nothing_chosen")
+    if len(chosen) > FILES_MAX or chosen[0] < 0 or chosen[-1] > INDEX_MAX:
+        raise BadInput("There is no torrent with such files.", code="no_such_file")
+    return chosen
+
+
+def _digest(kind: bytes, content: bytes, name: str | None, wishes: Wishes) -> bytes:
+    parts = (kind, content, b"" if name is None else b"=" + name.encode(), msgspec.json.encode(wishes))
     return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).digest()

@@ -15,7 +15,7 @@ from telemetry import logs
 from telemetry.correlation import correlated
 from wire.ids import AgentId
 from wire.messages import Claim, ClaimAnswer, Claimed, Refused
-from wire.states import ON_AGENT, TRANSFER_ENDED, AgentState, Intent, TransferState
+from wire.states import ON_AGENT, TRANSFER_ENDED, WANTS_AGENT, AgentState, Intent, TransferState
 
 log = logs.get(__name__)
 
@@ -48,7 +48,7 @@ async def _decide(
     if transfer.state not in (TransferState.OFFERED, TransferState.WAITING):
         return Refused("taken")
     who = f"agent:{agent.id}"
-    if transfer.intent is not Intent.RUN:
+    if transfer.intent not in WANTS_AGENT:
         await moves.back_to_waiting(tx, transfer, now=now, who=who, why="not_wanted")
         return Refused("gone")
     if agent.state is not AgentState.READY or agent.boot != asked.boot:
@@ -70,7 +70,7 @@ async def take(
     transfer.failure_code = transfer.failure_detail = None
     transfer.done = False
     # Size known, and yet no leave: it was taken up again, and judged when it was asked for.
-    transfer.go = transfer.go or transfer.size_bytes is not None
+    transfer.go = transfer.go or (transfer.size_bytes is not None and transfer.intent is Intent.RUN)
     if transfer.state not in ON_AGENT:
         who, why = f"agent:{agent_id}", "claimed"
         await moves.move(tx, transfer, TransferState.OFFERED, now=now, who=who, why=why)

@@ -38,6 +38,7 @@ async def grant(plane: Plane, agent: AgentId, asked: WantGrants, now: dt.datetim
         transfer = await _wanted(tx, agent, asked)
         sizes = await sizes_of(tx, transfer, (want.file for want in asked.wants))
         _check(asked.wants, sizes)
+        await _check_wanted(tx, transfer, sizes)
         objects = await _objects(tx, transfer, (want.file for want in asked.wants))
     large = {want.file for want in asked.wants if want.part}
     if missing := [file for file in sorted(large) if file not in objects or objects[file].upload_id is None]:
@@ -69,6 +70,13 @@ def _check(wants: Iterable[Want], sizes: dict[int, int]) -> None:
             raise BadInput(f"File {want.file} has no part {want.part} of {want.size_bytes} bytes.", code="bad_want")
         if not 0 <= want.crc32 < 2**32:
             raise BadInput("A CRC-32 has 32 bits.", code="bad_want")
+
+
+async def _check_wanted(tx: Tx, transfer: Transfer, files: Iterable[int]) -> None:
+    """Neighbours of wanted files are on agents' disks in part, and what was wanted a moment ago may be whole there."""
+    wanted = await tx.scalar(select(Transfer.files).where(Transfer.id == transfer.id))
+    if wanted is not None and not set(files) <= set(wanted):
+        raise Conflict("Not all of these files are wanted (any more).", code="not_go")
 
 
 async def _objects(tx: Tx, transfer: Transfer, files: Iterable[int]) -> dict[int, Object]:

@@ -4,11 +4,12 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from msgspec import Struct
+from sqlalchemy import all_, delete
 from sqlalchemy.dialects.postgresql import insert
 
 from control.db import Tx
 from control.storage.keys import parse_key, prefix
-from control.transfers.model import Tombstone, Transfer
+from control.transfers.model import Object, Tombstone, Transfer
 
 
 class Spared(Struct, frozen=True):
@@ -21,6 +22,15 @@ def doomed(keys: Iterable[str], spared: Spared) -> list[str]:
     """What is not spared. Names that we did not make are not ours to judge, and stay."""
     parsed = [(key, parse_key(key)) for key in keys]
     return [key for key, made in parsed if made and made.epoch <= spared.through_epoch and key not in spared.named]
+
+
+async def forget_unwanted(tx: Tx, transfer: Transfer, now: datetime) -> None:
+    """Of a transfer that is stored: what was begun or stored of files that nobody wants any more."""
+    of_transfer = (Object.transfer_id == transfer.id) & (Transfer.id == transfer.id)
+    unwanted = delete(Object).where(of_transfer, Object.file != all_(Transfer.files)).returning(Object.file)
+    gone = await tx.scalars(unwanted.execution_options(synchronize_session=False))
+    if gone.first() is not None:
+        await bury(tx, transfer, now)
 
 
 async def bury(tx: Tx, transfer: Transfer, now: datetime) -> None:

@@ -1,18 +1,28 @@
 """Tables of the work: transfers, their objects, the parts of unfinished uploads. `wire.states` draws the states.
 
-Owners of a transfer's columns: people write `intent`; the claim writes `epoch`, `agent_id`, `boot`, `claim_id`; the
-agent at the current epoch writes `rev`, `done` and the byte counts, through its sync; loops write the rest.
+Owners of a transfer's columns: people write `intent` and `files`, through their jobs; the claim writes `epoch`,
+`agent_id`, `boot`, `claim_id`; the agent at the current epoch writes `rev`, `done` and the byte counts, through its
+sync; loops write the rest.
 """
 
 import datetime as dt
 import uuid
 from collections.abc import Collection
 
-from sqlalchemy import func, select
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy import ColumnElement, func, select
+from sqlalchemy.orm import Mapped, deferred, mapped_column
 
 from control.db import Base, IllegalMove, States, Tx
-from wire.states import ON_AGENT, TRANSFER_ENDED, TRANSFER_MOVES, Intent, TransferState
+from wire.states import (
+    ON_AGENT,
+    PRIORITIES,
+    TRANSFER_ENDED,
+    TRANSFER_MOVES,
+    WANTS_AGENT,
+    Intent,
+    Priority,
+    TransferState,
+)  # fmt: skip
 
 
 class Transfer(Base):
@@ -47,11 +57,23 @@ class Transfer(Base):
     dead_at: Mapped[dt.datetime | None]
     """A dead letter: failed, and somebody should look before it is tried again."""
 
+    files: Mapped[list[int] | None] = deferred(mapped_column())
+    """Wanted by any of its jobs (`jobs.holders` joins them), asked for by name. None: all."""
+    steer_rev: Mapped[int] = mapped_column(default=0)
+    """Counts changes of what the agent is told in a `Steer`."""
+    priority: Mapped[int] = mapped_column(default=PRIORITIES.index(Priority.NORMAL))
+    """Within its organisation; the highest of its jobs'."""
+    sequential: Mapped[bool] = mapped_column(default=False)
+    down_max: Mapped[int] = mapped_column(default=0)
+    up_max: Mapped[int] = mapped_column(default=0)
+    announces: Mapped[int] = mapped_column(default=0)
     size_bytes: Mapped[int | None]
-    """Known with the metadata: none means that the torrent has not been read yet."""
+    """Wanted bytes, known with the metadata: none means that the torrent has not been read yet."""
     down_bytes: Mapped[int] = mapped_column(default=0)
     stored_bytes: Mapped[int] = mapped_column(default=0)
     progress_at: Mapped[dt.datetime | None]
+    paused_at: Mapped[dt.datetime | None]
+    """Since when nobody wants it to run; set while its intent is to pause."""
     created_at: Mapped[dt.datetime]
     moved_at: Mapped[dt.datetime]
     ended_at: Mapped[dt.datetime | None]
@@ -68,8 +90,7 @@ class Transfer(Base):
         if to not in ON_AGENT:
             self.agent_id = self.boot = self.claim_id = None
             self.done = False
-        if to in TRANSFER_ENDED:
-            self.ended_at = now
+        self.ended_at = now if to in TRANSFER_ENDED else None
         return True
 
 
@@ -114,6 +135,12 @@ class Tombstone(Base):
     scope_id: Mapped[uuid.UUID]
     created_at: Mapped[dt.datetime]
     last_sweep_at: Mapped[dt.datetime]
+
+
+def at_work() -> ColumnElement[bool]:
+    """Takes one of its organisation's slots: on an agent or offered, and not paused."""
+    places = (*ON_AGENT, TransferState.OFFERED)
+    return Transfer.state.in_(places) & Transfer.intent.in_(WANTS_AGENT)
 
 
 async def locked(tx: Tx, transfer_id: uuid.UUID) -> Transfer | None:

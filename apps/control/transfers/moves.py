@@ -23,5 +23,5 @@ async def fail(tx: Tx, transfer: Transfer, failure: Failure, *, now: dt.datetime
 
 async def back_to_waiting(tx: Tx, transfer: Transfer, *, now: dt.datetime, who: str, why: str) -> None:
     """Off its agent; to be offered again, or to an end if nobody wants it any more. What is stored stays stored."""
-    to = TransferState.WAITING if transfer.intent is Intent.RUN else TransferState.STOPPED
+    to = TransferState.STOPPED if transfer.intent is Intent.STOP else TransferState.WAITING
     await move(tx, transfer, to, now=now, who=who, why=why)

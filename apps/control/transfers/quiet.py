@@ -21,11 +21,11 @@ from wire.states import ON_AGENT, Intent, TransferState
 _TAKE = text(
     """
     WITH said AS (
-      SELECT * FROM unnest(:ids, :epochs, :revs, :states) AS s (id, epoch, rev, state)
+      SELECT * FROM unnest(:ids, :epochs, :revs, :states, :steers) AS s (id, epoch, rev, state, steer)
     ), held AS (
       SELECT t.id, s.rev FROM transfers t JOIN said s ON s.id = t.id
       WHERE t.agent_id = :agent AND t.boot = :boot AND t.epoch = s.epoch AND t.rev <= s.rev AND t.state = s.state
-        AND t.intent = :run AND t.progress_at > :due
+        AND t.intent = :run AND t.steer_rev = s.steer AND t.progress_at > :due
       ORDER BY t.id FOR NO KEY UPDATE OF t
     )
     UPDATE transfers t SET rev = held.rev FROM held WHERE t.id = held.id RETURNING t.id, t.go
@@ -35,6 +35,7 @@ _TAKE = text(
     bindparam("epochs", type_=ARRAY(Integer)),
     bindparam("revs", type_=ARRAY(Integer)),
     bindparam("states", type_=ARRAY(Text)),
+    bindparam("steers", type_=ARRAY(Integer)),
 )
 
 
@@ -58,6 +59,7 @@ async def take(tx: Tx, agent: Agent, said: Iterable[Quiet], due: dt.datetime) ->
             "epochs": [each.report.epoch for each in quiet],
             "revs": [each.report.rev for each in quiet],
             "states": [each.state.value for each in quiet],
+            "steers": [each.report.steer for each in quiet],
             "agent": agent.id,
             "boot": agent.boot,
             "run": Intent.RUN.value,

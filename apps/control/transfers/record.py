@@ -5,7 +5,7 @@ sync ──► the agent's row ──► found on its disk: adopt or drop ──
 
 import datetime as dt
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from uuid import UUID
 
 from msgspec import Struct
@@ -162,8 +162,8 @@ async def _answer_found(
 
 
 async def _adopt(tx: Tx, settings: Settings, transfer: Transfer, agent: Agent, epoch: int, now: dt.datetime) -> bool:
-    """Its own even where it may take nothing new, unless others shall go on with it."""
-    if transfer.intent is not Intent.RUN or transfer.pool != agent.pool or agent.duty is Duty.HAND_OVER:
+    """Its own even where it may take nothing new, unless others shall go on with it; also what is paused."""
+    if transfer.intent is Intent.STOP or transfer.pool != agent.pool or agent.duty is Duty.HAND_OVER:
         return False
     if transfer.state in ON_AGENT and transfer.agent_id == agent.id and transfer.boot == agent.boot:
         return transfer.rev == 0  # adopted a moment ago, by this very boot
@@ -194,10 +194,11 @@ async def _take_reports(
     known = held.keys() | nothing_new.keys()
     overtaken = await _overtaken(tx, agent, [report for report in reports.values() if report.transfer not in known])
     jobs = await _jobs_of(tx, known)
+    steers = await specs.steers(tx, [t.id for t in held.values() if t.steer_rev != reports[TransferId(t.id)].steer])
     for transfer_id, report in reports.items():
         transfer = held.get(transfer_id)
         if transfer_id in nothing_new:
-            outcome.told += [Told(OrgId(org), JobId(job), report.rates) for org, job in jobs.get(transfer_id, [])]
+            outcome.told += _told(report, jobs)
             outcome.verdicts.append(Verdict(transfer_id, "ok", go=nothing_new[transfer_id]))
             continue
         if transfer is None:
@@ -207,12 +208,17 @@ async def _take_reports(
             continue
         with correlated(transfer.correlation_id):
             await _take(tx, settings, agent, transfer, report, outcome, now)
-        outcome.told += [
-            Told(OrgId(org), JobId(job), report.rates, report.detail) for org, job in jobs.get(transfer_id, [])
-        ]
+        outcome.told += _told(report, jobs)
         running = transfer.state in ON_AGENT
         intent = transfer.intent if running else Intent.STOP
-        outcome.verdicts.append(Verdict(transfer_id, "ok", intent=intent, go=transfer.go))
+        outcome.verdicts.append(
+            Verdict(transfer_id, "ok", intent=intent, go=transfer.go, steer=steers.get(transfer_id))
+        )
+
+
+def _told(report: Report, jobs: Mapping[UUID, Iterable[tuple[UUID, UUID]]]) -> list[Told]:
+    holding = jobs.get(report.transfer, [])
+    return [Told(OrgId(org), JobId(job), report.rates, report.detail) for org, job in holding]
 
 
 async def _current(tx: Tx, agent: Agent, reports: Iterable[Report]) -> dict[UUID, Transfer]:
@@ -256,7 +262,7 @@ async def _jobs_of(tx: Tx, held: Collection[UUID]) -> dict[UUID, list[tuple[UUID
     if held:
         rows = await tx.execute(
             select(Job.transfer_id, Job.org_id, Job.id).where(
-                Job.transfer_id.in_(held), Job.removed_at.is_(None), Job.intent == Intent.RUN
+                Job.transfer_id.in_(held), Job.removed_at.is_(None), Job.intent != Intent.STOP
             )
         )
         for transfer_id, org, job in rows.all():
@@ -284,7 +290,7 @@ async def _take(
     elif report.handover:
         await release.after_handover(tx, transfer, now=now, who=who, why="handed_over")
         outcome.wake_dispatch = True
-    elif report.done and transfer.go:
+    elif report.done and transfer.go and report.steer == transfer.steer_rev:
         transfer.done = True
     outcome.wake_finish |= report.done  # also of one that is handed over with all its bytes stored
 

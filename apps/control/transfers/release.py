@@ -16,7 +16,7 @@ from control.transfers import moves, retry
 from control.transfers.model import Transfer
 from telemetry import logs
 from wire.messages import DISK_BUSY, Failure
-from wire.states import Intent, TransferState
+from wire.states import WANTS_AGENT, Intent, TransferState
 
 log = logs.get(__name__)
 
@@ -30,10 +30,10 @@ async def after_failure(
     """The agent said what went wrong. Five tries, each later than the one before; then failed, with the last reason."""
     if failed.code == DISK_BUSY:
         transfer.tries = max(0, transfer.tries - 1)
-    elif transfer.intent is Intent.RUN and not failed.retryable:
+    elif transfer.intent in WANTS_AGENT and not failed.retryable:
         await moves.fail(tx, transfer, failed, now=now, who=who)
         return
-    if transfer.intent is Intent.RUN and retry.is_last(transfer.tries):
+    if transfer.intent in WANTS_AGENT and retry.is_last(transfer.tries):
         await _give_up(tx, transfer, failed, now=now, who=who)
         return
     transfer.not_before = retry.not_before(transfer.tries, _CHANCE, now, settings)
@@ -44,7 +44,7 @@ async def after_failure(
 async def after_loss(tx: Tx, transfer: Transfer, settings: Settings, *, now: dt.datetime, who: str, why: str) -> None:
     """The agent fell silent, or began anew without it. The first time it is tried again at once, for most often that
     was the machine's fault; a transfer that kills agents waits longer each time, and ends too."""
-    if transfer.intent is Intent.RUN and retry.is_last(transfer.tries):
+    if transfer.intent in WANTS_AGENT and retry.is_last(transfer.tries):
         await _give_up(tx, transfer, retry.TRIES_SPENT, now=now, who=who)
         return
     transfer.not_before = None
@@ -62,9 +62,10 @@ async def after_handover(tx: Tx, transfer: Transfer, *, now: dt.datetime, who: s
 
 
 async def from_the_top(tx: Tx, transfer: Transfer, *, now: dt.datetime, who: str, why: str) -> None:
-    """What failed or was stopped is wanted again: with all its tries, and what it stored before."""
+    """What has ended is wanted again, or more of it: with all its tries, and what it stored before. The one way back,
+    for members and operators; a dead letter is none any more. `jobs.holders` says what exactly is wanted."""
     transfer.intent = Intent.RUN
-    transfer.tries, transfer.not_before, transfer.ended_at = 0, None, None
+    transfer.tries, transfer.not_before = 0, None
     transfer.failure_code = transfer.failure_detail = None
     await moves.move(tx, transfer, TransferState.WAITING, now=now, who=who, why=why)
 

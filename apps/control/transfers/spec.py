@@ -12,7 +12,7 @@ from control.torrents.model import Torrent
 from control.transfers.model import Object, Part, Transfer
 from wire import addresses
 from wire.ids import TransferId
-from wire.messages import PartStored, Spec
+from wire.messages import PartStored, Spec, Steer
 from wire.states import Intent
 
 TIERS_MAX = 64
@@ -43,12 +43,20 @@ async def build(tx: Tx, transfer: Transfer, settings: Settings) -> Spec:
         allow=ranges,
         parts=await _parts(tx, transfer.id),
         files=list(await tx.scalars(_whole(transfer.id))),
+        steer=(await steers(tx, [transfer.id]))[transfer.id],
     )
+
+
+async def steers(tx: Tx, transfers: Iterable[UUID]) -> dict[UUID, Steer]:
+    t = Transfer
+    said = select(t.id, t.steer_rev, t.files, t.sequential, t.down_max, t.up_max, t.announces)
+    rows = await tx.execute(said.where(t.id.in_(transfers)))
+    return {row[0]: Steer(row[1], row[2], row[3], row[4], row[5], row[6]) for row in rows.all()}
 
 
 async def holders(tx: Tx, transfer_id: UUID) -> list[Job]:
     """Jobs that still want it, oldest first."""
-    wanting = select(Job).where(Job.transfer_id == transfer_id, Job.intent == Intent.RUN, Job.removed_at.is_(None))
+    wanting = select(Job).where(Job.transfer_id == transfer_id, Job.intent != Intent.STOP, Job.removed_at.is_(None))
     return list(await tx.scalars(wanting.order_by(Job.id)))
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from msgspec import Struct
 from prometheus_client import Counter
-from sqlalchemy import ColumnElement, any_, bindparam, func, literal, select, text
+from sqlalchemy import ColumnElement, any_, bindparam, func, literal, or_, select, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import InstrumentedAttribute
 from sqlalchemy.types import BigInteger, Integer, Text
@@ -67,6 +67,11 @@ _INSERT_FILES = text(
     bindparam("crcs", type_=ARRAY(BigInteger)),
     bindparam("etags", type_=ARRAY(Text)),
 )
+
+
+def is_wanted() -> ColumnElement[bool]:
+    """Of a query that joins transfers and files."""
+    return (File.kind == "file") & or_(Transfer.files.is_(None), File.index == any_(Transfer.files))
 
 
 async def sizes_of(tx: Tx, transfer: Transfer, files: Iterable[int]) -> dict[int, int]:

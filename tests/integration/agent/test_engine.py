@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
+import libtorrent as lt
 import pytest
 from msgspec.structs import replace
 
-from agent.engine.api import Checked, EngineEvent, MetadataArrived, MetadataMismatch, NotThere, PieceVerified
+from agent.engine.api import Checked, EngineEvent, MetadataArrived, MetadataMismatch, NotThere, PieceVerified, Steering
 from agent.engine.settings import ip_filter
 from tests.integration.agent.swarm import Listening, Seeded, new_transfer, seed
 
@@ -93,3 +94,36 @@ def test_refused_space_is_filtered_but_for_what_the_pool_allows() -> None:
     allowed = ip_filter(["127.0.0.0/8"])
     assert not allowed.access("127.0.0.1")
     assert allowed.access("10.0.0.1")
+
+
+async def test_a_paused_torrent_is_read_from_and_goes_on_at_once_when_it_is_resumed(tmp_path: Path) -> None:
+    with seed(tmp_path / "seeder", SIZES) as seeded:
+        async with Listening(tmp_path) as engine:
+            transfer, book = new_transfer(), seeded.book()
+            add = seeded.add(tmp_path / "data", transfer, book)
+            engine.session.add(replace(add, priorities=[7, *[0] * (seeded.info.piece_count - 1)]))
+            await engine.until(lambda said: verified(said) == {0})
+            engine.session.pause(transfer)
+            engine.session.ask(transfer, [(piece, 7) for piece in all_of(seeded)])
+            whole = b"".join(seeded.content[file.index] for file in seeded.info.content)
+            assert await engine.session.read(transfer, 0) == whole[: seeded.info.piece_length]
+            assert verified(engine.said) == {0}
+            engine.session.resume(transfer)
+            await engine.until(lambda said: verified(said) == all_of(seeded))
+
+
+async def test_a_torrent_keeps_to_its_speed_until_it_is_told_another(tmp_path: Path) -> None:
+    with seed(tmp_path / "seeder", {"big.bin": 4_000_000}) as seeded:
+        async with Listening(tmp_path) as engine:
+            transfer = new_transfer()
+            slow = Steering(sequential=True, down_max=2_000_000)
+            add = replace(seeded.add(tmp_path / "data", transfer, seeded.book()), steering=slow)
+            engine.session.add(add)
+            (handle,) = engine.session._handles.values()
+            assert handle.download_limit() == 2_000_000
+            assert handle.flags() & lt.torrent_flags.sequential_download
+            engine.session.steer(transfer, Steering(up_max=100_000))
+            assert (handle.download_limit(), handle.upload_limit()) == (0, 100_000)
+            assert not handle.flags() & lt.torrent_flags.sequential_download
+            engine.session.announce(transfer)
+            await engine.until(lambda said: verified(said) == all_of(seeded))

@@ -41,7 +41,7 @@ async def test_a_magnet_becomes_a_job_at_once(api: Api) -> None:
         job = made.json()
         assert (job["state"], job["version"], job["name"]) == ("submitted", 1, "Some name")
         assert job["size_bytes"] is None
-        assert job["actions"] == ["cancel"]
+        assert job["actions"] == ["cancel", "choose", "pause"]
         assert made.headers["Location"] == f"/api/v1/jobs/{job['id']}"
         assert (await http.get(made.headers["Location"])).json() == job
 
@@ -149,7 +149,7 @@ async def test_a_cancelled_job_has_ended_and_can_be_removed_an_open_one_not(api:
         refused = await http.delete(url)
         assert (refused.status_code, refused.json()["code"]) == (409, "job_active")
         cancelled = await http.post(f"{url}/cancel")
-        assert (cancelled.json()["state"], cancelled.json()["actions"]) == ("cancelled", ["remove"])
+        assert (cancelled.json()["state"], cancelled.json()["actions"]) == ("cancelled", ["remove", "retry"])
         again = await http.post(f"{url}/cancel")
         assert (again.status_code, again.json()["code"]) == (409, "job_ended")
         timeline = (await http.get(f"{url}/timeline")).json()["items"]

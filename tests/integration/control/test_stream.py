@@ -65,7 +65,7 @@ async def test_a_stream_begins_with_a_snapshot_and_ends_with_the_job(api: Api) -
             await http.post(f"/api/v1/jobs/{job}/cancel")
             event, last = await anext(heard)
             assert (event, last["state"], last["version"]) == ("state", "cancelled", 2)
-            assert last["actions"] == ["remove"]
+            assert last["actions"] == ["remove", "retry"]
             assert [said async for said in heard] == [], "the stream is over"
 
 

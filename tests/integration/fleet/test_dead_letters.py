@@ -7,6 +7,8 @@ import pytest
 from sqlalchemy import select
 
 from control.audit.model import Entry
+from control.audit.service import Actor
+from control.jobs import steer
 from control.jobs.limits import limits
 from control.jobs.model import Event, Job
 from control.jobs.schemas import FailureView
@@ -17,6 +19,7 @@ from control.torrents.model import Torrent
 from control.transfers.model import Transfer
 from tests.support.control import operating, serving
 from tests.support.fleet import FakeAgent, Wanted, claimed, read_job, read_transfer
+from wire.clock import utcnow
 from wire.failures import FAILURES, failure
 from wire.ids import JobId, new_id
 from wire.messages import Failure
@@ -120,6 +123,27 @@ async def test_operators_list_dead_letters_and_replay_one(plane: Plane, operator
     async with plane.db.working() as tx:
         actions = await tx.scalars(select(Entry.action).where(Entry.target == f"transfer:{wanted.transfer}"))
         assert list(actions) == ["dead_letter.replayed"]
+
+
+async def test_its_owners_retry_ends_a_dead_letter_as_a_replay_does(plane: Plane, operator: httpx.AsyncClient) -> None:
+    wanted, _ = await dead(plane)
+    async with plane.working() as tx:
+        await steer.retry(tx, wanted.org, wanted.job, Actor(name="person:tests"), utcnow())
+    transfer, job = await read_transfer(plane, wanted.transfer), await read_job(plane, wanted.job)
+    assert (transfer.state, transfer.tries, transfer.dead_at) == (TransferState.WAITING, 0, None)
+    assert (job.state, job.failure_code, job.ended_at) == (JobState.QUEUED, None, None)
+    answer = await operator.post("/admin/dead-letters/replay", json={"ids": [str(wanted.transfer)]})
+    assert answer.json()["skipped"] == [{"id": str(wanted.transfer), "code": "not_dead"}]
+
+
+async def test_who_paused_his_job_while_it_waits_is_promised_no_next_try(plane: Plane) -> None:
+    wanted, agent = await claimed(plane, 100)
+    await fail_again(agent, wanted)
+    async with plane.working() as tx:
+        await steer.pause(tx, wanted.org, wanted.job, Actor(name="person:tests"), utcnow())
+    told = await read_view(plane, wanted)
+    assert told is not None
+    assert (told.code, told.next_try_at) == ("disk_full", None)
 
 
 async def test_many_are_replayed_by_a_filter(plane: Plane, operator: httpx.AsyncClient) -> None:

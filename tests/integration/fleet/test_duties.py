@@ -6,7 +6,8 @@ import pytest
 
 from control.audit.service import Actor
 from control.fleet import duties
-from control.loops import dispatch, lost
+from control.jobs import steer
+from control.loops import dispatch, lost, paused
 from control.plane import Plane
 from tests.support.fleet import (
     FakeAgent,
@@ -15,11 +16,12 @@ from tests.support.fleet import (
     claimed,
     new_pool,
     read_agent,
+    read_job,
     read_transfer,
 )  # fmt: skip
 from wire.clock import utcnow
 from wire.messages import Claimed, Found, Refused
-from wire.states import AgentState, Duty, TransferState
+from wire.states import AgentState, Duty, JobState, TransferState
 
 OPERATOR = Actor(name="person:tests")
 
@@ -124,3 +126,18 @@ async def test_who_leaves_while_it_drains_hands_the_rest_over_and_is_drained(pla
     await agent.sync(leaving=True)
     assert (await read_agent(plane, agent.id)).state is AgentState.DRAINED
     assert (await read_transfer(plane, wanted.transfer)).state is TransferState.WAITING
+
+
+async def test_what_is_paused_keeps_no_agent_from_being_drained(plane: Plane) -> None:
+    wanted, agent = await claimed(plane, 10)
+    async with plane.working() as tx:
+        await steer.pause(tx, wanted.org, wanted.job, OPERATOR, utcnow())
+    await paused.step(plane, utcnow())
+    assert (await read_transfer(plane, wanted.transfer)).agent_id == agent.id
+    await assign(plane, agent, Duty.DRAIN)
+    await paused.step(plane, utcnow())
+    transfer, job = await read_transfer(plane, wanted.transfer), await read_job(plane, wanted.job)
+    assert (transfer.state, job.state) == (TransferState.WAITING, JobState.PAUSED)
+    agent.holds.clear()
+    await agent.sync()
+    assert (await read_agent(plane, agent.id)).state is AgentState.DRAINED

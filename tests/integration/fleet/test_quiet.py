@@ -66,6 +66,20 @@ async def test_what_says_something_or_is_wanted_no_more_is_looked_at(plane: Plan
     assert (await read_transfer(plane, first.transfer)).state is TransferState.TAIL
 
 
+async def test_one_that_goes_by_an_older_steer_or_is_paused_is_looked_at(plane: Plane) -> None:
+    first, second, agent = await two(plane)
+    async with plane.working() as tx:
+        (await tx.get_one(Transfer, first.transfer)).steer_rev = 3
+        (await tx.get_one(Transfer, second.transfer)).intent = Intent.PAUSE
+    reports = agent.report(first.transfer), agent.report(second.transfer)
+    assert await taken(plane, agent, *reports) == set()
+    by = {verdict.transfer: verdict for verdict in (await agent.sync(*reports)).verdicts}
+    assert (steer := by[first.transfer].steer) is not None
+    assert steer.rev == 3
+    assert by[second.transfer].intent is Intent.PAUSE
+    assert await taken(plane, agent, replace(agent.report(first.transfer), steer=3)) == {first.transfer}
+
+
 async def test_progress_is_still_written_once_it_is_due(plane: Plane) -> None:
     first, agent = await claimed(plane, 1_000)
     more = replace(agent.report(first.transfer), rates=Rates(down_bytes=700))

@@ -126,12 +126,12 @@ def test_windows_never_hold_more_than_the_budget_and_all_of_them_finish(
     chosen: Sequence[object], more_mib: int, random: Random
 ) -> None:
     books = [Book(layout) for layout in chosen]  # type: ignore[arg-type] # the strategy builds layouts
-    budget = Budget(sum(floor_of(book.layout) for book in books) + more_mib * MIB)
+    budget = Budget(sum(floor_of(book) for book in books) + more_mib * MIB)
     going: dict[TransferId, Going] = {}
     for book in books:
         held = {each: one.book.held_bytes for each, one in going.items()}
         transfer = some_id()
-        assert budget.admit(transfer, GIB, floor_of(book.layout), held) is Kept.WINDOWED
+        assert budget.admit(transfer, GIB, floor_of(book), held) is Kept.WINDOWED
         going[transfer] = Going(book)
         for _ in range(random.randrange(30)):
             _all_step(budget, going, random)
@@ -149,3 +149,19 @@ def _all_step(budget: Budget, going: dict[TransferId, Going], random: Random) ->
         one.step(rooms[transfer], random)
     there = sum(len(one.asked | one.on_disk) * one.book.layout.piece_bytes for one in going.values())
     assert there <= sum(one.book.held_bytes for one in going.values()) <= budget.total_bytes
+
+
+def test_more_of_a_transfer_may_come_only_where_it_fits() -> None:
+    budget, plain, windowed = Budget(100 * MIB), some_id(), some_id()
+    budget.admit(plain, 50 * MIB, 12 * MIB, NOTHING)
+    budget.admit(windowed, GIB, 12 * MIB, NOTHING)
+    assert not budget.grow(plain, 39 * MIB, 12 * MIB, NOTHING)
+    assert not budget.grow(plain, 10 * MIB, 12 * MIB, NOTHING, plain_fits=False)
+    assert not budget.grow(plain, 10 * MIB, 12 * MIB, {windowed: 45 * MIB})
+    assert budget.grow(plain, 10 * MIB, 12 * MIB, NOTHING)
+    assert budget.promised_bytes == 72 * MIB
+    assert not budget.grow(windowed, GIB, 41 * MIB, NOTHING)
+    assert budget.grow(windowed, GIB, 40 * MIB, NOTHING)
+    assert budget.promised_bytes == 100 * MIB
+    assert budget.grow(windowed, 0, 12 * MIB, NOTHING)
+    assert budget.grow(plain, 0, 12 * MIB, {windowed: 60 * MIB}), "fewer files always fit"

@@ -168,3 +168,115 @@ def test_a_tebibyte_and_twenty_thousand_files_are_laid_out() -> None:
         many.verified(piece)
     assert many.unready == 0
     assert many.layout.total_bytes < GIB
+
+
+def test_only_chosen_files_are_asked_for_counted_and_put() -> None:
+    """Files 0 and 1 share piece 1; file 2 lies beyond both."""
+    book = Book(lay_out([Span(0, 0, 96), Span(1, 96, 64), Span(2, 160, 96)], 64, 4))
+    book.choose([1])
+    assert (book.total_bytes, book.unstored, book.unready) == (64, 1, 1)
+    assert [piece for piece, priority in enumerate(book.priorities()) if priority] == [1, 2]
+    assert book.verified(1) == 0
+    assert book.there_bytes == 32
+    book.verified(0)  # had from another life; file 0 is whole on disk, and nobody wants it
+    assert book.take(1000, 10) == []
+    assert book.verified(2) == 1
+    assert [book.layout.units[index].file for index in book.take(1000, 10)] == [1]
+    book.stored(1)
+    assert (book.unstored, book.stored_bytes, book.there_bytes) == (0, 64, 64)
+
+
+def test_choosing_more_goes_on_with_what_is_there_already() -> None:
+    book = Book(lay_out([Span(0, 0, 96), Span(1, 96, 64), Span(2, 160, 96)], 64, 4))
+    book.choose([1])
+    for piece in (0, 1, 2):
+        book.verified(piece)
+    book.stored(1)
+    book.choose(None)
+    assert (book.total_bytes, book.stored_bytes, book.there_bytes) == (256, 64, 64 + 96 + 32)
+    assert (book.unstored, book.unready) == (2, 1)
+    assert [piece for piece, priority in enumerate(book.priorities()) if priority] == [2, 3]
+    assert [book.layout.units[index].file for index in book.take(1000, 10)] == [0]
+
+
+def test_what_is_being_put_when_it_is_not_wanted_any_more_is_not_put_again() -> None:
+    book = Book(lay_out([Span(0, 0, 64), Span(1, 64, 64)], 64, 2))
+    book.verified(0)
+    (taken,) = book.take(1000, 10)
+    book.choose([1])
+    book.give_back(taken)
+    assert book.take(1000, 10) == []
+    book.choose([0, 1])
+    assert book.take(1000, 10) == [taken]
+    book.choose([1])
+    book.stored(taken)
+    assert (book.unstored, book.stored_bytes) == (1, 0)
+    book.choose(None)
+    assert (book.unstored, book.stored_bytes) == (1, 64)
+
+
+def test_an_upload_that_is_lost_counts_for_nothing_while_its_file_is_not_wanted() -> None:
+    size = 17 * MIB
+    book = Book(lay_out([Span(0, 0, size), Span(1, size, 64)], MIB, 18))
+    book.already_stored([(0, 1), (0, 2)], [])
+    book.choose([1])
+    book.forget_file(0, keep=set())
+    assert (book.unstored, book.stored_bytes) == (1, 0)
+    book.choose(None)
+    assert (book.unstored, book.stored_bytes) == (4, 0)
+
+
+def three() -> Book:
+    """Files 0 and 1 share piece 1, files 1 and 2 piece 2; of a transfer that is windowed."""
+    book = Book(lay_out([Span(0, 0, 96), Span(1, 96, 64), Span(2, 160, 96)], 64, 4))
+    book.choose([0])
+    book.priorities(bounded=True)
+    return book
+
+
+def put(book: Book, index: int) -> list[int]:
+    assert index in book.take(1000, 10)
+    book.stored(index)
+    return book.is_safe(index)
+
+
+def test_a_window_asks_for_pieces_of_chosen_files_alone_and_lets_them_go_with_these() -> None:
+    book = three()
+    assert sorted(book.slide(1000)) == [0, 1]
+    book.verified(0)
+    book.verified(1)
+    assert book.held_bytes == 2 * 64
+    assert put(book, 0) == [0, 1], "nobody wants the file that has the other half of piece 1"
+    book.left([0, 1])
+    assert book.held_bytes == 0
+
+
+def test_what_a_choice_makes_needless_leaves_and_is_not_held_in_the_next_window() -> None:
+    book = three()
+    book.slide(1000)
+    book.verified(0)
+    book.verified(1)
+    assert book.choose([1]) == [0]
+    book.priorities(bounded=True)
+    assert book.held_bytes == 64
+    assert sorted(book.slide(1000)) == [2]
+
+
+def test_what_has_left_and_is_chosen_again_is_noticed() -> None:
+    book = three()
+    for piece in book.slide(1000):
+        book.verified(piece)
+    book.leaves(put(book, 0))
+    book.choose([0, 2])
+    assert not book.wants_back(), "file 2 shares nothing with what is gone"
+    book.choose([0, 1])
+    assert book.wants_back()
+
+
+def test_what_is_being_put_is_needed_until_it_is_safe_or_given_back() -> None:
+    book = three()
+    for piece in book.slide(1000):
+        book.verified(piece)
+    (taken,) = book.take(1000, 10)
+    assert book.choose([2]) == []
+    assert book.give_back(taken) == [0, 1]

@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 from agent.engine.api import Checked, Figures, MetadataArrived, TrackerSaid
 from agent.patience import Waits, failure_of, stuck
-from agent.running import Counted, Entered, Event, InEngine, Looked, Run, begin, fold
+from agent.running import Counted, Entered, Event, InEngine, Looked, Paused, Resumed, Run, Steered, begin, fold
 from tests.unit.agent.specs import spec
 from wire.ids import TransferId
 
@@ -114,6 +114,21 @@ def test_while_the_control_plane_is_away_nobody_else_is_to_blame() -> None:
     run = happen(fetching(), looked(1, putting=True, heard=False))
     assert code(run, 10_000) is None
     assert code(happen(run, looked(10_000, putting=True)), 10_001) is None, "the wait begins when it is back"
+
+
+def test_while_it_is_paused_nobody_is_waited_for_and_resuming_begins_anew() -> None:
+    run = happen(fetching(), looked(850), Paused(T), looked(3000), Resumed(T), looked(3001))
+    assert (code(run, 3800), code(run, 3901)) == (None, "stalled")
+    assert stuck(happen(run, looked(3030), Paused(T)), WAITS, 3060) is None
+    putting = happen(fetching(), looked(0, putting=True), Paused(T), looked(700, putting=True))
+    assert code(putting, 700) is None
+
+
+def test_another_choice_is_waited_for_from_its_own_beginning() -> None:
+    """Else fewer bytes than before would be no progress."""
+    run = happen(fetching(), looked(10, stored=900, putting=True), Steered(T, rev=1, unready=2, unstored=2))
+    run = happen(run, looked(800, stored=100, putting=True), looked(810, stored=200, putting=True))
+    assert code(run, 1399) is None
 
 
 def test_a_new_try_waits_from_its_own_beginning() -> None:

@@ -35,6 +35,17 @@ def test_pieces_are_missing_there_or_stored_and_a_shared_one_is_as_far_as_its_la
     assert (told.cells, told.files, told.pieces_count) == ([Cells(PieceIs.STORED, 4)], [], 4)
 
 
+def test_what_nobody_chose_is_told_as_such_and_never_as_missing() -> None:
+    two = book(2 * PIECE + 8, PIECE)
+    two.choose([0])
+    run = begin(spec())
+    assert picture(run, two).cells == [Cells(PieceIs.MISSING, 3), Cells(PieceIs.UNWANTED, 1)]
+    two.verified(2)
+    assert [told.file for told in picture(run, two).files] == [0]
+    two.stored(0)
+    assert picture(run, two).cells == [Cells(PieceIs.STORED, 3), Cells(PieceIs.UNWANTED, 1)]
+
+
 @settings(deadline=None, max_examples=20)
 @given(st.integers(1, 1_500), st.data())
 def test_a_map_has_few_cells_each_telling_the_worst_of_its_pieces(pieces: int, data: st.DataObject) -> None:

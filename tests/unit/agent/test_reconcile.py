@@ -14,8 +14,11 @@ from agent.reconcile import (
     Go,
     Halt,
     Judge,
+    Pause,
     Prepare,
+    Resume,
     Start,
+    Steer,
     Wanted,
     plan,
 )
@@ -28,14 +31,18 @@ from agent.running import (
     InEngine,
     InfoFetched,
     Judged,
+    Paused,
     Prepared,
+    Resumed,
     Run,
+    Steered,
     begin,
     done,
     fold,
     phase,
 )
 from tests.unit.agent.specs import spec
+from wire import messages
 from wire.ids import TransferId
 from wire.messages import Spec
 from wire.states import Phase
@@ -149,3 +156,49 @@ def test_two_that_start_together_do_not_both_enter_the_engine() -> None:
     both: list[Spec] = [spec(v1="cc" * 20), spec(v1="cc" * 20)]
     runs: Mapping[TransferId, Run] = {one.transfer: begin(one) for one in both}
     assert plan({one.transfer: Wanted(one) for one in both}, runs) == [FetchMetadata(both[0].transfer)]
+
+
+def test_what_is_paused_stays_as_it_is_and_goes_on_from_there() -> None:
+    asked = spec(has_info=True, go=True)
+    t = asked.transfer
+    run = happen(begin(asked), InfoFetched(t))
+    paused, wanted = Wanted(asked, go=True, paused=True), Wanted(asked, go=True)
+    assert next_action(paused, run) == Pause(t)
+    run = happen(run, Paused(t))
+    assert next_action(paused, run) is None
+    assert next_action(wanted, run) == Resume(t)
+    run = happen(run, Resumed(t), Began(t, Errand.PREPARE), Prepared(t, unready=2, unstored=2))
+    run = happen(run, Entered(t, InEngine.CONTENT))
+    assert next_action(paused, run) == Pause(t)
+    assert next_action(wanted, happen(run, Paused(t), Resumed(t))) is None
+
+
+def test_what_fails_while_it_is_paused_leaves_the_engine() -> None:
+    asked = spec(has_info=True, go=True)
+    t = asked.transfer
+    run = happen(begin(asked), Entered(t, InEngine.CONTENT), Paused(t), Broke(t, "disk_error", "x"))
+    assert next_action(Wanted(asked, go=True, paused=True), run) == Halt(t)
+
+
+def test_a_new_choice_is_gone_by_even_after_all_was_done_and_while_it_is_paused() -> None:
+    asked = spec(has_info=True, go=True)
+    t = asked.transfer
+    run = happen(begin(asked), InfoFetched(t), Prepared(t, unready=0, unstored=0), Entered(t, InEngine.CONTENT))
+    assert done(run)
+    more = Wanted(replace(asked, steer=messages.Steer(rev=1, files=[0, 1])), go=True)
+    assert next_action(more, run) == Steer(t)
+    assert next_action(replace(more, paused=True), happen(run, Paused(t))) == Steer(t)
+    run = happen(run, Steered(t, rev=1, unready=1, unstored=1))
+    assert not done(run)
+    assert phase(run) is Phase.RUNNING
+    assert next_action(more, run) is None
+    assert next_action(more, happen(run, Entered(t, InEngine.NONE))) == Bring(t)
+
+
+def test_a_choice_waits_until_the_book_is_open() -> None:
+    asked = spec(has_info=True, go=True)
+    t = asked.transfer
+    run = happen(begin(asked), InfoFetched(t), Began(t, Errand.PREPARE))
+    more = Wanted(replace(asked, steer=messages.Steer(rev=1)), go=True)
+    assert next_action(more, run) is None
+    assert next_action(more, happen(run, Prepared(t, unready=1, unstored=1))) == Steer(t)

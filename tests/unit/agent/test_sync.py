@@ -9,7 +9,7 @@ from agent.sync import Told, report
 from agent.transfer import Unacked
 from tests.unit.agent.specs import spec
 from wire.ids import BootId, new_id
-from wire.messages import PARTS_PER_REPORT, FileStored, PartStored, Sync, Synced, Verdict
+from wire.messages import PARTS_PER_REPORT, FileStored, PartStored, Steer, Sync, Synced, Verdict
 from wire.states import Intent
 
 TOLD = Told(rev=1, store_rate=0, handover=False)
@@ -86,6 +86,28 @@ def test_stop_lets_go_and_go_is_heard() -> None:
     desired.heard(sync_of(desired), answer)
     assert list(desired.wanted) == [other.transfer]
     assert desired.wanted[other.transfer].go
+
+
+def test_a_paused_transfer_is_held_and_takes_no_slot() -> None:
+    one, found = spec(), spec(epoch=2)
+    desired = Desired()
+    desired.take(one)
+    paused = Verdict(one.transfer, "ok", Intent.PAUSE)
+    adopted = Verdict(found.transfer, "adopt", Intent.PAUSE, spec=found)
+    desired.heard(sync_of(desired), Synced([paused, adopted], 1))
+    assert (len(desired.held()), desired.at_work()) == (2, 0)
+    desired.heard(sync_of(desired), Synced([Verdict(one.transfer, "ok", Intent.RUN)], 1))
+    assert not desired.wanted[one.transfer].paused
+    assert desired.at_work() == 1
+
+
+def test_another_choice_is_heard_and_the_report_says_which_one_it_goes_by() -> None:
+    one = spec()
+    desired = Desired()
+    desired.take(one)
+    desired.heard(sync_of(desired), Synced([Verdict(one.transfer, "ok", steer=Steer(2, [1]))], 1))
+    assert desired.wanted[one.transfer].spec.steer.files == [1]
+    assert report(begin(desired.wanted[one.transfer].spec), None, Unacked(), TOLD).steer == 2
 
 
 def test_what_was_found_is_adopted_under_the_new_epoch() -> None:

@@ -55,6 +55,10 @@ def bounded(kind: object, meta: msgspec.Meta) -> st.SearchStrategy[object]:
         assert isinstance(meta.ge, int)
         assert isinstance(meta.le, int)
         return st.integers(meta.ge, meta.le)
+    if kind is float:
+        assert meta.ge is not None
+        assert meta.le is not None
+        return st.floats(meta.ge, meta.le)
     if meta.pattern is not None:
         return st.from_regex(meta.pattern)
     return resolve(kind)  # texts and lists are drawn shorter than any limit

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from enum import StrEnum
 from itertools import product
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import pytest
 
@@ -26,6 +26,7 @@ from wire.states import (
     agent_state,
     job_actions,
     job_state,
+    strongest,
 )
 
 Moves: TypeAlias = Mapping[StrEnum, frozenset[StrEnum]]
@@ -60,8 +61,6 @@ def test_every_state_can_be_reached(moves: Moves, first: StrEnum) -> None:
 
 
 def test_what_is_over_is_over() -> None:
-    assert not TRANSFER_MOVES[T.STORED]
-    assert not JOB_MOVES[J.CANCELLED]
     assert not JOB_MOVES[J.EXPIRED]
     assert not AGENT_MOVES[AgentState.RETIRED]
     assert set(JobState) == JOB_ACTIVE | JOB_ENDED
@@ -86,39 +85,96 @@ def test_an_agent_that_is_heard_of_can_always_do_its_duty(duty: Duty, holds: boo
             assert to is state or to in AGENT_MOVES[state], f"{state} → {to}"
 
 
-def worlds(state: TransferState) -> list[tuple[bool, bool]]:
-    """(metadata_known, claimed_before) that can be true in a state."""
+def test_only_a_person_brings_back_what_was_stored_failed_or_cancelled() -> None:
+    for state in TRANSFER_ENDED:
+        assert TRANSFER_MOVES[state] == {T.WAITING}
+    for job in (J.FAILED, J.CANCELLED):
+        assert JobAction.RETRY in job_actions(job)
+
+
+class World(NamedTuple):
+    """What can be true beside a transfer's state."""
+
+    known: bool
+    claimed: bool
+    complete: bool
+
+
+def worlds(state: TransferState) -> list[World]:
     return [
-        (known, claimed)
-        for known, claimed in product((False, True), repeat=2)
-        if (known or state not in WITH_METADATA) and (claimed or state not in ON_AGENT)
+        world
+        for world in map(World._make, product((False, True), repeat=3))
+        if (world.known or state not in WITH_METADATA)
+        and (world.claimed or state not in ON_AGENT)
+        and ((world.known and world.claimed) or not world.complete)
     ]
+
+
+def state_in(intent: Intent, transfer: TransferState, world: World) -> JobState:
+    return job_state(
+        intent, transfer, metadata_known=world.known, claimed_before=world.claimed, complete=world.complete
+    )
 
 
 @pytest.mark.parametrize(
     ("intent", "before"),
-    # A transfer is stopped only when no job wants it to run.
-    [pair for pair in product(Intent, TransferState) if pair != (Intent.RUN, T.STOPPED)],
+    # A transfer is stopped only when no job wants it.
+    [pair for pair in product(Intent, TransferState) if pair[0] is Intent.STOP or pair[1] is not T.STOPPED],
 )
 def test_a_jobs_state_moves_along_its_table_whatever_its_transfer_does(intent: Intent, before: TransferState) -> None:
-    for (known, claimed), after in product(worlds(before), TRANSFER_MOVES[before]):
-        old = job_state(intent, before, metadata_known=known, claimed_before=claimed)
-        for known_now, claimed_now in worlds(after):
-            if known_now >= known and claimed_now >= claimed:
-                new = job_state(intent, after, metadata_known=known_now, claimed_before=claimed_now)
+    for was, after in product(worlds(before), TRANSFER_MOVES[before]):
+        if was.complete:
+            continue  # the job has ended
+        old = state_in(intent, before, was)
+        for now in worlds(after):
+            if now.known >= was.known and now.claimed >= was.claimed:
+                new = state_in(intent, after, now)
                 assert new == old or new in JOB_MOVES[old], f"{before} → {after}: {old} → {new}"
 
 
 @pytest.mark.parametrize("transfer", TransferState)
-def test_an_active_job_can_be_cancelled_and_stays_so(transfer: TransferState) -> None:
-    for known, claimed in worlds(transfer):
-        before = job_state(Intent.RUN, transfer, metadata_known=known, claimed_before=claimed)
-        after = job_state(Intent.STOP, transfer, metadata_known=known, claimed_before=claimed)
-        assert after is J.CANCELLED
-        if JobAction.CANCEL in job_actions(before):
-            assert after in JOB_MOVES[before]
+@pytest.mark.parametrize(
+    ("before", "action", "after"),
+    [
+        (Intent.RUN, JobAction.PAUSE, Intent.PAUSE),
+        (Intent.CHOOSE, JobAction.PAUSE, Intent.PAUSE),
+        (Intent.PAUSE, JobAction.RESUME, Intent.RUN),
+        (Intent.RUN, JobAction.CANCEL, Intent.STOP),
+        (Intent.PAUSE, JobAction.CANCEL, Intent.STOP),
+    ],
+)
+def test_whatever_may_be_done_now_is_a_move_that_the_table_knows(
+    transfer: TransferState, before: Intent, action: JobAction, after: Intent
+) -> None:
+    if before is Intent.PAUSE and transfer is T.STOPPED:
+        return  # stopped only when no job wants it
+    for world in worlds(transfer):
+        was, new = state_in(before, transfer, world), state_in(after, transfer, world)
+        if action in job_actions(was):
+            assert new == was or new in JOB_MOVES[was], f"{transfer}: {was} → {new}"
+
+
+@pytest.mark.parametrize("transfer", TransferState)
+def test_a_paused_job_is_shown_so_whatever_its_transfer_does(transfer: TransferState) -> None:
+    for world in worlds(transfer):
+        assert state_in(Intent.PAUSE, transfer, world) is (J.COMPLETED if world.complete else J.PAUSED)
+
+
+def test_a_job_that_is_to_be_chosen_from_works_until_its_metadata_is_known() -> None:
+    unknown = World(known=False, claimed=True, complete=False)
+    assert state_in(Intent.CHOOSE, T.FETCHING_METADATA, unknown) is J.METADATA_FETCH
+    assert state_in(Intent.CHOOSE, T.HELD, unknown._replace(known=True)) is J.PAUSED
 
 
 @pytest.mark.parametrize("state", JobState)
 def test_a_job_can_be_cancelled_or_removed_but_never_both(state: JobState) -> None:
-    assert len(job_actions(state)) == 1
+    assert len(job_actions(state) & {JobAction.CANCEL, JobAction.REMOVE}) == 1
+    assert (JobAction.CANCEL in job_actions(state)) is (state in JOB_ACTIVE)
+
+
+def test_a_transfer_runs_while_any_holder_wants_it() -> None:
+    run, choose, pause, stop = Intent.RUN, Intent.CHOOSE, Intent.PAUSE, Intent.STOP
+    assert strongest([stop, pause, run, choose]) is run
+    assert strongest([pause, choose, stop]) is choose
+    assert strongest([stop, pause]) is pause
+    assert strongest([stop]) is strongest([]) is stop
