@@ -4,6 +4,7 @@ from mimetypes import guess_type
 from pathlib import Path
 
 from litestar import Litestar, Router, get
+from litestar.config.cors import CORSConfig
 from litestar.di import Provide
 from litestar.exceptions import NotFoundException
 from litestar.handlers import HTTPRouteHandler
@@ -11,14 +12,17 @@ from litestar.response import File
 from litestar.types import ASGIApp
 
 from control import auth, health, http, openapi, stream
+from control.accounts import passkey_routes, self_routes, session_routes
 from control.accounts import routes as accounts_routes
 from control.accounts.throttle import Throttle
 from control.delivery import routes as delivery_routes
 from control.fleet import operator_routes
 from control.jobs import routes as jobs_routes
+from control.mail import routes as mail_routes
 from control.plane import Plane
 from control.stream import Hub
 from control.torrents import routes as torrents_routes
+from telemetry.correlation import HTTP_HEADER
 
 WEB_DIR = Path(__file__).parents[1] / "web"
 """In a checkout; elsewhere `web_dir` says."""
@@ -31,14 +35,20 @@ PRIVATE = [
     *torrents_routes.ROUTES,
     *delivery_routes.ROUTES,
     *operator_routes.ROUTES,
+    *mail_routes.ROUTES,
     *stream.ROUTES,
 ]
+IN_PERSON = [*self_routes.ROUTES, *session_routes.ROUTES, *passkey_routes.ROUTES]
+"""For people alone, not for their programs."""
+FOR_EVERYBODY = [*accounts_routes.FOR_EVERYBODY, *self_routes.FOR_EVERYBODY, *passkey_routes.FOR_EVERYBODY]
 
 
 def create_app(plane: Plane, hub: Hub) -> ASGIApp:
     throttling = Throttle()
     private = Router("/", route_handlers=PRIVATE, dependencies={"who": Provide(auth.principal)})
-    api = Router("/api/v1", route_handlers=[*accounts_routes.FOR_EVERYBODY, private])
+    in_person = Router("/", route_handlers=IN_PERSON, dependencies={"who": Provide(auth.in_person)})
+    anybody = Router("/", route_handlers=FOR_EVERYBODY, guards=[auth.from_here])
+    api = Router("/api/v1", route_handlers=[anybody, private, in_person])
     app = Litestar(
         route_handlers=[api, *health.ROUTES, *_pages(plane.settings.web_dir or WEB_DIR)],
         dependencies={
@@ -50,11 +60,25 @@ def create_app(plane: Plane, hub: Hub) -> ASGIApp:
         before_request=http.check_body,
         request_max_body_size=http.JSON_BYTES_MAX,
         lifespan=[lambda _: hub.running()],
+        cors_config=_cors(plane.settings.origins_allowed),
         openapi_config=openapi.config(),
         logging_config=None,
     )
     openapi.complete(app.openapi_schema)
     return http.Door(app, https=plane.settings.secure_cookies)
+
+
+def _cors(origins: list[str]) -> CORSConfig | None:
+    """Closed, unless an operator names pages: they come with keys of their own, never with somebody's cookie."""
+    if not origins:
+        return None
+    return CORSConfig(
+        allow_origins=origins,
+        allow_credentials=False,
+        allow_methods=["GET", "POST", "PATCH", "DELETE"],
+        allow_headers=["Authorization", "Content-Type", "Idempotency-Key", HTTP_HEADER],
+        expose_headers=[HTTP_HEADER, "RateLimit", "RateLimit-Policy", "Retry-After"],
+    )
 
 
 def _pages(web: Path) -> list[HTTPRouteHandler]:

@@ -7,16 +7,19 @@
 An Authorization header goes before a cookie: whoever sends one is not a browser that was tricked.
 """
 
-from typing import Literal
+from typing import Any, Literal
 from uuid import UUID
 
+from litestar.connection import ASGIConnection
 from litestar.datastructures import Cookie
 from litestar.di import NamedDependency
+from litestar.handlers import BaseRouteHandler
 from msgspec import Struct
 
+from control.accounts import devices, tokens
 from control.accounts import service as accounts
-from control.accounts import tokens
 from control.accounts.service import Known
+from control.accounts.sessions import Browser
 from control.audit.service import Actor
 from control.config import Settings
 from control.db import Asker
@@ -29,6 +32,8 @@ from wire.ids import KeyId, OrgId, PersonId, SessionId
 CSRF_HEADER = "X-CSRF-Token"
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 """Methods that change nothing."""
+FOREIGN = frozenset({"cross-site", "same-site"})
+"""What browsers say of requests that no page of ours makes."""
 SECRET_CHARS_MAX = 4096
 """The longest thing that we hand out is a JWT of some 350."""
 
@@ -82,7 +87,7 @@ async def principal(request: Asked, plane: NamedDependency[Plane]) -> Principal:
     cookie = request.cookies.get(cookie_name(plane.settings))
     if not cookie or len(cookie) > SECRET_CHARS_MAX or not cookie.isascii():
         raise NotSignedIn("Sign in first, or send an API key as `Authorization: Bearer …`.")
-    who = await _by_cookie(plane, cookie)
+    who = await _by_cookie(plane, cookie, client_ip(request))
     if request.method not in SAFE:
         given = request.headers.get(CSRF_HEADER, "")
         if who.csrf_token is None or not tokens.same(given, who.csrf_token):
@@ -99,10 +104,24 @@ def operator(who: NamedDependency[Principal]) -> Principal:
     return who
 
 
-async def _by_cookie(plane: Plane, token: str) -> Principal:
+async def in_person(request: Asked, plane: NamedDependency[Plane]) -> Principal:
+    """`who` where people look after their own account: a program's key must not become its owner's."""
+    who = await principal(request, plane)
+    if who.kind != "session":
+        raise Forbidden("This is done in person: sign in, an API key is not enough.", code="needs_session")
+    return who
+
+
+def from_here(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
+    """A guard where a cookie may be set: another site's page must not sign its visitors in as somebody else."""
+    if connection.headers.get("Sec-Fetch-Site") in FOREIGN:
+        raise Forbidden("This was sent by another site's page.", code="cross_site")
+
+
+async def _by_cookie(plane: Plane, token: str, ip: str) -> Principal:
     token_hash = tokens.digest(token)
     async with plane.asking(Asker(secret_hash=token_hash)) as tx:
-        known = await accounts.by_session(tx, token_hash, utcnow())
+        known = await accounts.by_session(tx, token_hash, devices.network(ip), utcnow())
     if known is None:
         raise NotSignedIn("The session has ended: sign in again.")
     return _principal(known, "session", tokens.csrf(plane.settings.secret, SessionId(known.by)))
@@ -145,6 +164,12 @@ def claims_of(who: Principal) -> tokens.Claims:
     if who.kind != "key":
         raise Forbidden("Tokens are made with an API key.", code="needs_api_key")
     return tokens.Claims(person=who.person, org=who.org, key=KeyId(who.by))
+
+
+def browser_of(request: Asked, settings: Settings) -> Browser:
+    token = request.cookies.get(cookie_name(settings))
+    sane = token if token and len(token) <= SECRET_CHARS_MAX and token.isascii() else None
+    return Browser(request.headers.get("User-Agent"), devices.network(client_ip(request)), sane)
 
 
 def cookie_name(settings: Settings) -> str:

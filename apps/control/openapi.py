@@ -17,9 +17,22 @@ from litestar.openapi.spec import (
 )  # fmt: skip
 
 VERSION = "0.1.0"
-PUBLIC = ("/healthz", "/readyz", "/api/v1/auth/register", "/api/v1/auth/login")
+SIGNING_IN = (
+    "/api/v1/auth/login", "/api/v1/auth/login/code", "/api/v1/auth/login/passkey/begin", "/api/v1/auth/login/passkey",
+)  # fmt: skip
+BY_MAIL = (
+    "/api/v1/auth/register", "/api/v1/auth/verify", "/api/v1/auth/verify/send", "/api/v1/auth/password/forgotten",
+    "/api/v1/auth/password/reset", "/api/v1/auth/email/confirm",
+)  # fmt: skip
+PROVED = (
+    "/api/v1/auth/password", "/api/v1/auth/email", "/api/v1/auth/leave", "/api/v1/auth/second-factor",
+    "/api/v1/auth/second-factor/confirm", "/api/v1/auth/second-factor/recovery-codes", "/api/v1/auth/second-factor/end",
+    "/api/v1/auth/passkeys/begin", "/api/v1/auth/passkeys",
+)  # fmt: skip
+"""They want the password once more, or meet what was changed elsewhere."""
+PUBLIC = ("/healthz", "/readyz", *SIGNING_IN, *BY_MAIL)
 """Nobody has to be signed in."""
-THROTTLED = ("/api/v1/auth/register", "/api/v1/auth/login", "/api/v1/torrents/inspect", "/api/v1/jobs")
+THROTTLED = (*SIGNING_IN, *BY_MAIL, *PROVED, "/api/v1/torrents/inspect", "/api/v1/jobs")
 PROBLEM = "application/problem+json"
 TEXT = Schema(type=OpenAPIType.STRING)
 SAID_ALWAYS = ("type", "title", "detail", "code", "request_id")
@@ -64,7 +77,7 @@ def complete(document: OpenAPI) -> None:
     if document.components.schemas is not None:
         document.components.schemas["Problem"] = _problem()
     for path, item in (document.paths or {}).items():
-        for method in ("get", "post", "delete"):
+        for method in ("get", "post", "patch", "delete"):
             operation: Operation | None = getattr(item, method)
             if operation is None or operation.responses is None:
                 continue
@@ -79,9 +92,13 @@ def _refusals(path: str, method: str, operation: Operation) -> Iterator[str]:
         return
     if path not in PUBLIC:
         yield from ("401", "403")
+    if path in SIGNING_IN:
+        yield from ("401", "403")
+    if path in BY_MAIL:
+        yield "403"
     if "{" in path:
         yield "404"
-    if ("{" in path and method != "get") or path in ("/api/v1/auth/register", "/api/v1/auth/keys"):
+    if ("{" in path and method != "get") or path in (*PROVED, "/api/v1/auth/keys"):
         yield "409"
     if operation.request_body is not None:
         yield from ("400", "413", "415")

@@ -1,7 +1,7 @@
 """The process `work`: every loop, in one group. Any number of it may run."""
 
 from control.config import Settings
-from control.loops import dispatch, driver, ensure, finish, gauges, lost, purge, relay, retention, revoke
+from control.loops import dispatch, driver, ensure, finish, gauges, lost, mail, purge, relay, retention, revoke
 from control.loops.driver import Loop
 from control.plane import open_plane
 from telemetry import logs, metrics
@@ -20,6 +20,7 @@ def loops(settings: Settings) -> list[Loop]:
         Loop("lost", lost.step, settings.lease_s / 10),
         Loop("purge", purge.step, 4 * settings.tick_s),
         Loop("revoke", revoke.step, MINUTE_S),
+        Loop("mail", mail.step, 2 * settings.tick_s),
         Loop("retention", retention.step, 10 * MINUTE_S),
         Loop("gauges", gauges.step, 3 * settings.tick_s),
     ]

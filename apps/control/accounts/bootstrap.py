@@ -43,6 +43,7 @@ async def bootstrap(db: Database, asked: Bootstrap, now: dt.datetime) -> Bootstr
         else:
             person = PersonId(admin.id)
             admin.platform_role = "admin"
+            admin.email_verified_at = admin.email_verified_at or now
             org = OrgId((await tx.scalars(select(Member.org_id).where(Member.person_id == person))).one())
         if asked.operator_key is not None:
             await _keep_key(tx, asked.operator_key, person, org, now)
@@ -50,9 +51,10 @@ async def bootstrap(db: Database, asked: Bootstrap, now: dt.datetime) -> Bootstr
 
 
 async def _create(tx: Tx, email: str, password: str, now: dt.datetime) -> tuple[PersonId, OrgId]:
-    passwords.check(password)
+    passwords.check(password, [email])
     person, org = PersonId(new_id()), OrgId(new_id())
-    await accounts.create(tx, person, org, email, await passwords.hashed(password), ORGANISATION, now, "admin")
+    password_hash = await passwords.hashed(password)
+    await accounts.create(tx, person, org, email, password_hash, ORGANISATION, now, "admin", verified_at=now)
     await audit.record(tx, Actor(name="bootstrap", org=org), "person.registered", f"person:{person}", now)
     return person, org
 

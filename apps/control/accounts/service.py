@@ -1,26 +1,21 @@
-"""Verbs on people: register, sign in and out, find out who presents a secret, make and revoke API keys."""
+"""Verbs on accounts: make one, find out who presents a secret, make and revoke API keys."""
 
 import datetime as dt
 import re
 from uuid import UUID
 
 from msgspec import Struct
-from sqlalchemy import delete, select, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import select, update
 
-from control.accounts import passwords, tokens
+from control.accounts import sessions, tokens
 from control.accounts.model import ApiKey, Member, Organisation, Person, Session
 from control.audit import service as audit
 from control.audit.service import Actor
-from control.db import Asker, Database, Tx, name_asker
-from control.errors import BadInput, Conflict, Forbidden, NotFound
-from wire.ids import KeyId, OrgId, PersonId, SessionId, new_id
-from wire.units import DAY_S, MINUTE_S
+from control.db import Asker, Tx, name_asker
+from control.errors import BadInput, Conflict, NotFound
+from wire.ids import KeyId, OrgId, PersonId, new_id
+from wire.units import MINUTE_S
 
-SESSION_S = 14 * DAY_S
-"""A browser that is used at all in a fortnight stays signed in no longer than this."""
-SESSIONS_MAX = 50
-"""Of one person; the oldest end first."""
 KEYS_MAX = 50
 """Of one organisation: more are forgotten ones."""
 NAME_CHARS_MAX = 100
@@ -28,7 +23,6 @@ EMAIL_CHARS_MAX = 254
 """RFC 5321's."""
 SEEN_EVERY_S = MINUTE_S
 """A key's last use is written at most so often."""
-AGENT_CHARS_MAX = 300
 
 _EMAIL = re.compile(r"[!-?A-~]{1,64}@[a-z0-9](?:[a-z0-9.-]{0,250}[a-z0-9])?")
 
@@ -45,12 +39,6 @@ class Known(Struct, frozen=True, kw_only=True):
     """The session or the key."""
 
 
-class SignedIn(Struct, frozen=True):
-    token: str
-    session: SessionId
-    known: Known
-
-
 def clean_email(text: str) -> str:
     email = text.strip().lower()
     if len(email) > EMAIL_CHARS_MAX or not _EMAIL.fullmatch(email) or ".." in email:
@@ -65,94 +53,43 @@ def clean_label(text: str, what: str) -> str:
     return label
 
 
-async def register(
-    db: Database, email: str, password: str, org_name: str | None, actor: Actor, now: dt.datetime
-) -> Known:
-    """A person and the organisation of their own."""
-    email = clean_email(email)
-    passwords.check(password)
-    label = clean_label(org_name, "A name") if org_name is not None else email.partition("@")[0]
-    password_hash = await passwords.hashed(password)
-    person, org = PersonId(new_id()), OrgId(new_id())
-    try:
-        async with db.asking(Asker(org=org, person=person)) as tx:
-            await create(tx, person, org, email, password_hash, label, now)
-            await audit.record(tx, of(actor, person, org), "person.registered", f"person:{person}", now)
-    except IntegrityError:
-        raise Conflict("This e-mail address has an account already: sign in.", code="email_taken") from None
-    return Known(person=person, org=org, org_name=label, email=email, platform_role="user", by=person)
-
-
 async def create(
     tx: Tx,
     person: PersonId,
     org: OrgId,
     email: str,
-    password_hash: str,
+    password_hash: str | None,
     label: str,
     now: dt.datetime,
     platform_role: str = "user",
+    *,
+    verified_at: dt.datetime | None = None,
 ) -> None:
+    """A person and the organisation of their own."""
     tx.add(Organisation(id=org, name=label, created_at=now))
-    tx.add(Person(id=person, email=email, password_hash=password_hash, platform_role=platform_role, created_at=now))
+    tx.add(
+        Person(
+            id=person,
+            email=email,
+            password_hash=password_hash,
+            platform_role=platform_role,
+            created_at=now,
+            email_verified_at=verified_at,
+        )
+    )
     await tx.flush()
     tx.add(Member(org_id=org, person_id=person, role="owner", joined_at=now))
     await tx.flush()
 
 
-async def log_in(
-    db: Database, email: str, password: str, user_agent: str | None, actor: Actor, now: dt.datetime
-) -> SignedIn | None:
-    """None: no such pair, whichever half was wrong."""
-    email = email.strip().lower()[:EMAIL_CHARS_MAX]
-    async with db.asking(Asker(email=email)) as tx:
-        person = await tx.scalar(select(Person).where(Person.email == email))
-    if not await passwords.matches(password, person.password_hash if person else None) or person is None:
-        return None
-    token, session = tokens.new_session_token(), SessionId(new_id())
-    async with db.asking(Asker(person=PersonId(person.id))) as tx:
-        known = await _member(tx, person.id, session)
-        if known is None:
-            raise Forbidden("This account belongs to no organisation.", code="no_organisation")
-        await name_asker(tx, Asker(person=known.person, org=known.org))
-        await _make_room(tx, person.id, now)
-        tx.add(
-            Session(
-                id=session,
-                person_id=person.id,
-                token_hash=tokens.digest(token),
-                user_agent=user_agent[:AGENT_CHARS_MAX] if user_agent else None,
-                created_at=now,
-                expires_at=now + dt.timedelta(seconds=SESSION_S),
-            )
-        )
-        who = of(actor, known.person, known.org)
-        await audit.record(tx, who, "session.started", f"session:{session}", now)
-    return SignedIn(token, session, known)
-
-
-async def _make_room(tx: Tx, person: UUID, now: dt.datetime) -> None:
-    newest = (
-        select(Session.id)
-        .where(Session.person_id == person, Session.expires_at > now)
-        .order_by(Session.created_at.desc())
-        .limit(SESSIONS_MAX - 1)
-    )
-    await tx.execute(delete(Session).where(Session.person_id == person, Session.id.not_in(newest)))
-
-
-async def log_out(tx: Tx, session: UUID, actor: Actor, now: dt.datetime) -> None:
-    await tx.execute(delete(Session).where(Session.id == session))
-    await audit.record(tx, actor, "session.ended", f"session:{session}", now)
-
-
-async def by_session(tx: Tx, token_hash: bytes, now: dt.datetime) -> Known | None:
+async def by_session(tx: Tx, token_hash: bytes, network: str, now: dt.datetime) -> Known | None:
     """`tx` names the secret; row-level security shows the one row that it opens."""
     session = await tx.scalar(select(Session).where(Session.token_hash == token_hash, Session.expires_at > now))
     if session is None:
         return None
     await name_asker(tx, Asker(person=PersonId(session.person_id)))
-    return await _member(tx, session.person_id, session.id)
+    await sessions.seen(tx, session, network, now)
+    return await member(tx, session.person_id, session.id)
 
 
 async def by_key(tx: Tx, token_hash: bytes, now: dt.datetime) -> Known | None:
@@ -163,7 +100,7 @@ async def by_key(tx: Tx, token_hash: bytes, now: dt.datetime) -> Known | None:
     stale = now - dt.timedelta(seconds=SEEN_EVERY_S)
     if key.last_used_at is None or key.last_used_at < stale:
         await tx.execute(update(ApiKey).where(ApiKey.id == key.id).values(last_used_at=now))
-    return await _member(tx, key.person_id, key.id, key.org_id)
+    return await member(tx, key.person_id, key.id, key.org_id)
 
 
 async def by_claims(tx: Tx, claims: tokens.Claims) -> Known | None:
@@ -171,10 +108,10 @@ async def by_claims(tx: Tx, claims: tokens.Claims) -> Known | None:
     key = await tx.scalar(select(ApiKey).where(ApiKey.id == claims.key, ApiKey.revoked_at.is_(None)))
     if key is None or key.person_id != claims.person:
         return None
-    return await _member(tx, key.person_id, key.id, key.org_id)
+    return await member(tx, key.person_id, key.id, key.org_id)
 
 
-async def _member(tx: Tx, person: UUID, by: UUID, org: UUID | None = None) -> Known | None:
+async def member(tx: Tx, person: UUID, by: UUID, org: UUID | None = None) -> Known | None:
     found = (
         select(Person, Organisation)
         .join(Member, Member.person_id == Person.id)

@@ -5,9 +5,10 @@ from datetime import datetime, timedelta
 from sqlalchemy import ColumnElement, delete, select
 from sqlalchemy.orm import DeclarativeBase
 
-from control.accounts.model import Answer, Session
+from control.accounts.model import Answer, Session, Voucher
 from control.fleet.model import EnrolToken
 from control.loops import driver
+from control.mail.model import Mail
 from control.plane import Plane
 from wire.units import DAY_S
 
@@ -15,6 +16,9 @@ ANSWERS_S = DAY_S
 """How long an Idempotency-Key is remembered."""
 TOKENS_S = 7 * DAY_S
 """A used or expired token still says so for a while, instead of being unknown."""
+VOUCHERS_S = DAY_S
+MAILS_S = 30 * DAY_S
+"""That a mail was sent, or why not, can be looked up for a month."""
 AT_ONCE = 1_000
 
 
@@ -22,6 +26,8 @@ async def step(plane: Plane, now: datetime) -> bool:
     over: list[tuple[type[DeclarativeBase], ColumnElement[bool]]] = [
         (Answer, Answer.created_at < now - timedelta(seconds=ANSWERS_S)),
         (Session, Session.expires_at < now),
+        (Voucher, Voucher.expires_at < now - timedelta(seconds=VOUCHERS_S)),
+        (Mail, Mail.ended_at < now - timedelta(seconds=MAILS_S)),
         (EnrolToken, EnrolToken.expires_at < now - timedelta(seconds=TOKENS_S)),
     ]
     removed = 0
