@@ -12,8 +12,9 @@ from litestar.response import File
 from litestar.types import ASGIApp
 
 from control import auth, health, http, openapi, stream
-from control.accounts import passkey_routes, self_routes, session_routes
+from control.accounts import oidc_routes, passkey_routes, self_routes, session_routes
 from control.accounts import routes as accounts_routes
+from control.accounts.oidc import Providers
 from control.accounts.throttle import Throttle
 from control.delivery import routes as delivery_routes
 from control.fleet import operator_routes
@@ -38,22 +39,28 @@ PRIVATE = [
     *mail_routes.ROUTES,
     *stream.ROUTES,
 ]
-IN_PERSON = [*self_routes.ROUTES, *session_routes.ROUTES, *passkey_routes.ROUTES]
+IN_PERSON = [*self_routes.ROUTES, *session_routes.ROUTES, *passkey_routes.ROUTES, *oidc_routes.ROUTES]
 """For people alone, not for their programs."""
-FOR_EVERYBODY = [*accounts_routes.FOR_EVERYBODY, *self_routes.FOR_EVERYBODY, *passkey_routes.FOR_EVERYBODY]
+FOR_EVERYBODY = [
+    *accounts_routes.FOR_EVERYBODY,
+    *self_routes.FOR_EVERYBODY,
+    *passkey_routes.FOR_EVERYBODY,
+    *oidc_routes.FOR_EVERYBODY,
+]
 
 
 def create_app(plane: Plane, hub: Hub) -> ASGIApp:
-    throttling = Throttle()
+    throttling, providers = Throttle(), Providers(plane.settings)
     private = Router("/", route_handlers=PRIVATE, dependencies={"who": Provide(auth.principal)})
     in_person = Router("/", route_handlers=IN_PERSON, dependencies={"who": Provide(auth.in_person)})
     anybody = Router("/", route_handlers=FOR_EVERYBODY, guards=[auth.from_here])
-    api = Router("/api/v1", route_handlers=[anybody, private, in_person])
+    api = Router("/api/v1", route_handlers=[*oidc_routes.FROM_ELSEWHERE, anybody, private, in_person])
     app = Litestar(
         route_handlers=[api, *health.ROUTES, *_pages(plane.settings.web_dir or WEB_DIR)],
         dependencies={
             "plane": Provide(lambda: plane, sync_to_thread=False),
             "throttling": Provide(lambda: throttling, sync_to_thread=False),
+            "providers": Provide(lambda: providers, sync_to_thread=False),
             "hub": Provide(lambda: hub, sync_to_thread=False),
         },
         exception_handlers={Exception: http.refuse},

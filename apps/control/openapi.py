@@ -22,15 +22,16 @@ SIGNING_IN = (
 )  # fmt: skip
 BY_MAIL = (
     "/api/v1/auth/register", "/api/v1/auth/verify", "/api/v1/auth/verify/send", "/api/v1/auth/password/forgotten",
-    "/api/v1/auth/password/reset", "/api/v1/auth/email/confirm",
+    "/api/v1/auth/password/reset", "/api/v1/auth/email/confirm", "/api/v1/auth/providers/{name}/begin",
 )  # fmt: skip
 PROVED = (
     "/api/v1/auth/password", "/api/v1/auth/email", "/api/v1/auth/leave", "/api/v1/auth/second-factor",
     "/api/v1/auth/second-factor/confirm", "/api/v1/auth/second-factor/recovery-codes", "/api/v1/auth/second-factor/end",
-    "/api/v1/auth/passkeys/begin", "/api/v1/auth/passkeys",
+    "/api/v1/auth/passkeys/begin", "/api/v1/auth/passkeys", "/api/v1/auth/identities",
 )  # fmt: skip
 """They want the password once more, or meet what was changed elsewhere."""
-PUBLIC = ("/healthz", "/readyz", *SIGNING_IN, *BY_MAIL)
+ELSEWHERE = ("/api/v1/auth/providers", "/api/v1/auth/providers/{name}/callback")
+PUBLIC = ("/healthz", "/readyz", *SIGNING_IN, *BY_MAIL, *ELSEWHERE)
 """Nobody has to be signed in."""
 THROTTLED = (*SIGNING_IN, *BY_MAIL, *PROVED, "/api/v1/torrents/inspect", "/api/v1/jobs")
 PROBLEM = "application/problem+json"

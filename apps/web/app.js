@@ -269,4 +269,12 @@ document.addEventListener("drop", (event) => {
   if (!$("desk").hidden) addFiles([...event.dataTransfer.files]);
 });
 
+call("GET", "/auth/providers").then(({ items }) => {
+  $("providers").replaceChildren(...items.map(({ name, title }) => {
+    const made = button(`Sign in with ${title}`, async () => location.assign((await call("POST", `/auth/providers/${name}/begin`)).url));
+    made.type = "button";
+    return made;
+  }));
+}, () => {});
+
 call("GET", "/auth/me").then(showDesk, showDoor);
