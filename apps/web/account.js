@@ -5,6 +5,7 @@ import { call, remember } from "/api.js";
 const notice = document.getElementById("notice");
 const [step, token] = location.hash.slice(1).split("=");
 history.replaceState(null, "", location.pathname); // a secret is nothing for the history
+addEventListener("hashchange", () => location.reload()); // another link, in the same tab
 
 const home = () => location.assign("/");
 const done = (text) => { say(text); document.querySelector(`[data-step="${step}"]`).hidden = true; };

@@ -20,8 +20,11 @@ from control.db import Tx
 from control.errors import BadInput, Conflict
 from control.mail import letters
 from control.mail import service as mails
-from control.vault import Vault
+from control.vault import CannotOpen, Vault
+from telemetry import logs
 from wire.ids import PersonId
+
+log = logs.get(__name__)
 
 RECOVERY_CODES = 10
 RECOVERY_BYTES = 10
@@ -72,7 +75,7 @@ async def confirm(tx: Tx, vault: Vault, person: PersonId, code: str, actor: Acto
     row = await tx.scalar(select(Totp).where(Totp.person_id == person, Totp.confirmed_at.is_(None)).with_for_update())
     if row is None:
         raise Conflict("There is nothing to confirm: begin with a secret.", code="second_factor_not_begun")
-    step = totp.step_of(_secret(vault, row), _digits(code), now.timestamp())
+    step = _step(vault, row, code, now)
     if step is None:
         raise BadInput("This is not the code that the app shows now; check its clock.", code="bad_code")
     row.confirmed_at, row.last_step = now, step
@@ -97,7 +100,7 @@ async def accepts(tx: Tx, vault: Vault, person: PersonId, code: str, actor: Acto
     """Whether it is right; it is never right again. Of the same code twice at once, one finds it used."""
     if _TOTP.fullmatch(_digits(code)):
         row = await tx.scalar(select(Totp).where(Totp.person_id == person, Totp.confirmed_at.is_not(None)))
-        step = totp.step_of(_secret(vault, row), _digits(code), now.timestamp()) if row else None
+        step = _step(vault, row, code, now) if row else None
         if step is None:
             return False
         newer = update(Totp).where(Totp.person_id == person, Totp.last_step < step).values(last_step=step)
@@ -125,8 +128,14 @@ async def end(tx: Tx, vault: Vault, person: PersonId, email: str, actor: Actor, 
     await audit.record(tx, actor, "second_factor.off", f"person:{person}", now)
 
 
-def _secret(vault: Vault, row: Totp) -> bytes:
-    return vault.open(row.secret, _purpose(PersonId(row.person_id)))
+def _step(vault: Vault, row: Totp, code: str, now: dt.datetime) -> int | None:
+    """Where the vault's key is gone no code is right; recovery codes still are."""
+    try:
+        secret = vault.open(row.secret, _purpose(PersonId(row.person_id)))
+    except CannotOpen as failure:
+        log.error("vault.closed", person=str(row.person_id), reason=str(failure))
+        return None
+    return totp.step_of(secret, _digits(code), now.timestamp())
 
 
 def _purpose(person: PersonId) -> str:

@@ -75,6 +75,7 @@ async def admitted(tx: Tx, person: PersonId, browser: Browser, actor: Actor, now
     """The first step is done; whether it was the only one."""
     if await second.is_on(tx, person):
         token = await vouchers.give(tx, Kind.CODE, person, now)
+        await audit.record(tx, actor, "sign_in.half_way", f"person:{person}", now)
         return HalfWay(token, now + dt.timedelta(seconds=LASTS_S[Kind.CODE]))
     return await begin(tx, person, browser, actor, now)
 

@@ -159,14 +159,14 @@ async def operations(own: Api) -> list[Operation]:
     async with own.client() as http:
         said = (await http.get("/api/schema")).json()
     return [
-        Operation(method.upper(), path, tuple(_fields(said, operation)))
+        Operation(method.upper(), path, tuple(fields_of(said, operation)))
         for path, item in said["paths"].items()
         for method, operation in item.items()
         if method in METHODS
     ]
 
 
-def _fields(said: dict[str, Any], operation: dict[str, Any]) -> Iterator[str]:
+def fields_of(said: dict[str, Any], operation: dict[str, Any]) -> Iterator[str]:
     schema = operation.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema", {})
     for one in (schema, *schema.get("oneOf", [])):
         named = said["components"]["schemas"].get(one.get("$ref", "").rpartition("/")[2], one)

@@ -9,12 +9,14 @@ from typing import Any
 import pytest
 
 from control.loops import mail as loop
+from control.loops import retention
 from control.mail import letters
 from control.mail import service as mails
 from control.mail.model import Mail, MailState
 from control.plane import Plane
 from stack.certificates import keep_fresh, make_ca, pair, server_names
 from tests.integration.people.conftest import setting
+from tests.support.control import Api
 from tests.support.servers import free_ports
 from tests.support.smtp import PASSWORD, USER, Mailbox, listening
 from wire.clock import utcnow
@@ -65,6 +67,18 @@ async def test_without_a_server_mails_stay_in_the_outbox(plane: Plane) -> None:
     await queued(plane, to)
     assert await loop.step(plane, utcnow()) is False
     assert (await row(plane, to)).state == MailState.QUEUED
+
+
+async def test_a_month_after_it_ended_a_mail_is_gone(api: Api) -> None:
+    old, fresh, waiting = address(), address(), address()
+    for to in (old, fresh, waiting):
+        await queued(api.plane, to)
+    ended = "UPDATE mails SET state = 'sent', body = NULL, ended_at = now() - interval '{} days' WHERE recipient = '{}'"
+    await api.databases.sql(ended.format(31, old))
+    await api.databases.sql(ended.format(29, fresh))
+    await retention.step(api.plane, utcnow())
+    async with api.plane.db.working() as tx:
+        assert {mail.recipient for mail in await mails.listed(tx)} == {fresh, waiting}
 
 
 async def test_what_the_server_refuses_for_good_fails_with_its_words(plane: Plane) -> None:

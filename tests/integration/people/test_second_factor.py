@@ -141,6 +141,16 @@ async def test_what_was_offered_changes_nothing_until_a_code_confirms_it(own: Ap
         pass
 
 
+async def test_where_the_vaults_key_is_gone_recovery_codes_still_open(own: Api) -> None:
+    mine = await registered(own)
+    async with signed_in(own, mine) as http, own.client() as browser:
+        secret, codes = await turn_on(http, mine)
+        await own.databases.sql("UPDATE totps SET secret = set_byte(secret, 0, 9)")
+        pending = await half_way(browser, mine)
+        assert (await second_step(browser, pending, code(secret, 1))).json()["code"] == "bad_code"
+        assert (await second_step(browser, pending, codes[0])).status_code == 200
+
+
 async def test_the_secret_is_in_no_row_as_it_is(own: Api) -> None:
     mine = await registered(own)
     async with signed_in(own, mine) as http:
