@@ -18,10 +18,11 @@ from litestar.handlers import BaseRouteHandler
 from litestar.routes import HTTPRoute
 from msgspec import Struct, structs
 
+from control.accounts import devices, tokens
 from control.accounts import known as accounts
-from control.accounts import tokens
 from control.accounts.known import Known
 from control.accounts.permissions import ANYBODY, IN_ORGANISATION, Permission, granted
+from control.accounts.sessions import Browser
 from control.audit.service import Actor
 from control.config import Settings
 from control.db import Asker
@@ -34,6 +35,8 @@ from wire.ids import OrgId, SessionId
 CSRF_HEADER = "X-CSRF-Token"
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 """Methods that change nothing."""
+FOREIGN = frozenset({"cross-site", "same-site"})
+"""What browsers say of requests that no page of ours makes."""
 SECRET_CHARS_MAX = 4096
 """The longest thing that we hand out is a JWT with every scope, of some 600."""
 SCHEMA_PATH = "/api/schema"
@@ -133,7 +136,7 @@ async def _identified(connection: Connection, plane: Plane) -> Principal:
     cookie = connection.cookies.get(cookie_name(plane.settings))
     if not cookie or len(cookie) > SECRET_CHARS_MAX or not cookie.isascii():
         raise NotSignedIn("Sign in first, or send an API key as `Authorization: Bearer …`.")
-    who = await _by_cookie(plane, cookie)
+    who = await _by_cookie(plane, cookie, client_ip(connection))
     if connection.scope["method"] not in SAFE:  # type: ignore[typeddict-item] # there are no websockets here
         given = connection.headers.get(CSRF_HEADER, "")
         if not any(tokens.same(given, tokens.csrf(secret, SessionId(who.by))) for secret in plane.settings.secrets):
@@ -143,10 +146,16 @@ async def _identified(connection: Connection, plane: Plane) -> Principal:
     return who
 
 
-async def _by_cookie(plane: Plane, token: str) -> Principal:
+def from_here(connection: Connection, handler: BaseRouteHandler) -> None:
+    """A guard where a cookie may be set: another site's page must not sign its visitors in as somebody else."""
+    if connection.headers.get("Sec-Fetch-Site") in FOREIGN:
+        raise Forbidden("This was sent by another site's page.", code="cross_site")
+
+
+async def _by_cookie(plane: Plane, token: str, ip: str) -> Principal:
     token_hash = tokens.digest(token)
     async with plane.asking(Asker(secret_hash=token_hash)) as tx:
-        known = await accounts.by_session(tx, token_hash, utcnow())
+        known = await accounts.by_session(tx, token_hash, devices.network(ip), utcnow())
     if known is None:
         raise NotSignedIn("The session has ended: sign in again.")
     return _principal(known)
@@ -180,6 +189,12 @@ def _principal(known: Known) -> Principal:
 def csrf_token(settings: Settings, who: Known) -> str | None:
     """Where a cookie is involved."""
     return tokens.csrf(settings.secrets[0], SessionId(who.by)) if who.kind == "session" else None
+
+
+def browser_of(request: Asked, settings: Settings) -> Browser:
+    token = request.cookies.get(cookie_name(settings))
+    sane = token if token and len(token) <= SECRET_CHARS_MAX and token.isascii() else None
+    return Browser(request.headers.get("User-Agent"), devices.network(client_ip(request)), sane)
 
 
 def cookie_name(settings: Settings) -> str:

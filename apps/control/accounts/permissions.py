@@ -53,6 +53,7 @@ class Permission(StrEnum):
     FLEET_WRITE = "fleet.write"
     DEAD_LETTERS_READ = "dead_letters.read"
     DEAD_LETTERS_WRITE = "dead_letters.write"
+    MAILS_READ = "mails.read"
     ROLES_READ = "roles.read"
     ROLES_WRITE = "roles.write"
 
@@ -81,6 +82,7 @@ ON_PLATFORM: dict[Permission, frozenset[PlatformRole]] = {
     P.FLEET_WRITE: frozenset({R.OPERATOR, R.ADMIN, R.SUPERADMIN}),
     P.DEAD_LETTERS_READ: frozenset({R.SUPPORT, R.OPERATOR, R.ADMIN, R.SUPERADMIN}),
     P.DEAD_LETTERS_WRITE: frozenset({R.OPERATOR, R.ADMIN, R.SUPERADMIN}),
+    P.MAILS_READ: frozenset({R.ADMIN, R.SUPERADMIN}),  # without a server its links open other people's accounts
     P.ROLES_READ: frozenset({R.ADMIN, R.SUPERADMIN}),
     P.ROLES_WRITE: frozenset({R.ADMIN, R.SUPERADMIN}),
 }
