@@ -4,6 +4,7 @@ from mimetypes import guess_type
 from pathlib import Path
 
 from litestar import Litestar, Router, get
+from litestar.config.cors import CORSConfig
 from litestar.di import Provide
 from litestar.exceptions import NotFoundException
 from litestar.handlers import HTTPRouteHandler
@@ -11,8 +12,18 @@ from litestar.response import File
 from litestar.types import ASGIApp
 
 from control import auth, health, http, openapi, stream
-from control.accounts import invitation_routes, key_routes, organisation_routes, platform_routes
+from control.accounts import (
+    invitation_routes,
+    key_routes,
+    oidc_routes,
+    organisation_routes,
+    passkey_routes,
+    platform_routes,
+    self_routes,
+    session_routes,
+)  # fmt: skip
 from control.accounts import routes as accounts_routes
+from control.accounts.oidc import Providers
 from control.accounts.permissions import ANYBODY
 from control.accounts.throttle import Throttle
 from control.admin import routes as admin_routes
@@ -20,10 +31,12 @@ from control.audit import routes as audit_routes
 from control.delivery import routes as delivery_routes
 from control.fleet import operator_routes
 from control.jobs import routes as jobs_routes
+from control.mail import routes as mail_routes
 from control.plane import Plane
 from control.stream import Hub
 from control.torrents import routes as torrents_routes
 from control.watch import Watch
+from telemetry.correlation import HTTP_HEADER
 
 WEB_DIR = Path(__file__).parents[1] / "web"
 """In a checkout; elsewhere `web_dir` says."""
@@ -32,6 +45,11 @@ FRESH = {"Cache-Control": "no-cache"}
 
 ROUTES = [
     *accounts_routes.ROUTES,
+    *self_routes.ROUTES,
+    *session_routes.ROUTES,
+    *passkey_routes.ROUTES,
+    *oidc_routes.ROUTES,
+    *oidc_routes.FROM_ELSEWHERE,
     *key_routes.ROUTES,
     *organisation_routes.ROUTES,
     *invitation_routes.ROUTES,
@@ -42,18 +60,28 @@ ROUTES = [
     *operator_routes.ROUTES,
     *admin_routes.ROUTES,
     *audit_routes.ROUTES,
+    *mail_routes.ROUTES,
     *stream.ROUTES,
 ]
+FOR_EVERYBODY = [
+    *accounts_routes.FOR_EVERYBODY,
+    *self_routes.FOR_EVERYBODY,
+    *passkey_routes.FOR_EVERYBODY,
+    *oidc_routes.FOR_EVERYBODY,
+]
+"""Where cookies are set, or somebody without one asks: not from another site's page."""
 
 
 def create_app(plane: Plane, hub: Hub) -> ASGIApp:
-    throttling = Throttle()
-    api = Router("/api/v1", route_handlers=ROUTES)
+    throttling, providers = Throttle(), Providers(plane.settings)
+    anybody = Router("/", route_handlers=FOR_EVERYBODY, guards=[auth.from_here])
+    api = Router("/api/v1", route_handlers=[*ROUTES, anybody])
     app = Litestar(
         route_handlers=[api, *health.ROUTES, *_pages(plane.settings.web_dir or WEB_DIR)],
         dependencies={
             "plane": Provide(lambda: plane, sync_to_thread=False),
             "throttling": Provide(lambda: throttling, sync_to_thread=False),
+            "providers": Provide(lambda: providers, sync_to_thread=False),
             "hub": Provide(lambda: hub, sync_to_thread=False),
             "who": Provide(auth.principal, sync_to_thread=False),
         },
@@ -63,11 +91,25 @@ def create_app(plane: Plane, hub: Hub) -> ASGIApp:
         before_request=http.check_body,
         request_max_body_size=http.JSON_BYTES_MAX,
         lifespan=[lambda _: hub.running()],
+        cors_config=_cors(plane.settings.origins_allowed),
         openapi_config=openapi.config(),
         logging_config=None,
     )
     openapi.complete(app.openapi_schema, auth.declared(app))
     return http.Door(app, https=plane.settings.secure_cookies)
+
+
+def _cors(origins: list[str]) -> CORSConfig | None:
+    """Closed, unless an operator names pages: they come with keys of their own, never with somebody's cookie."""
+    if not origins:
+        return None
+    return CORSConfig(
+        allow_origins=origins,
+        allow_credentials=False,
+        allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
+        allow_headers=["Authorization", "Content-Type", "Idempotency-Key", HTTP_HEADER],
+        expose_headers=[HTTP_HEADER, "RateLimit", "RateLimit-Policy", "Retry-After"],
+    )
 
 
 def _pages(web: Path) -> list[HTTPRouteHandler]:

@@ -18,11 +18,11 @@ from litestar.handlers import BaseRouteHandler
 from litestar.routes import HTTPRoute
 from msgspec import Struct, structs
 
+from control.accounts import devices, tokens
 from control.accounts import known as accounts
-from control.accounts import tokens
 from control.accounts.known import Known
 from control.accounts.permissions import ANYBODY, IN_ORGANISATION, Permission, granted
-from control.accounts.throttle import network
+from control.accounts.sessions import Browser
 from control.audit.service import Actor
 from control.config import Settings
 from control.db import Asker
@@ -35,6 +35,8 @@ from wire.ids import OrgId, SessionId
 CSRF_HEADER = "X-CSRF-Token"
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 """Methods that change nothing."""
+FOREIGN = frozenset({"cross-site", "same-site"})
+"""What browsers say of requests that no page of ours makes."""
 SECRET_CHARS_MAX = 4096
 """The longest thing that we hand out is a JWT with every scope, of some 600."""
 SCHEMA_PATH = "/api/schema"
@@ -135,7 +137,7 @@ async def _identified(request: Asked, plane: Plane) -> Principal:
     cookie = request.cookies.get(cookie_name(plane.settings))
     if not cookie or len(cookie) > SECRET_CHARS_MAX or not cookie.isascii():
         raise NotSignedIn("Sign in first, or send an API key as `Authorization: Bearer …`.")
-    return await _by_cookie(plane, cookie)
+    return await _by_cookie(plane, cookie, client_ip(request))
 
 
 def _must_be_meant(connection: Connection, plane: Plane, who: Principal) -> None:
@@ -147,17 +149,23 @@ def _must_be_meant(connection: Connection, plane: Plane, who: Principal) -> None
         raise Forbidden(f"Send the session's {CSRF_HEADER} with every change (see GET /api/v1/auth/me).", code="csrf")
 
 
-async def _by_cookie(plane: Plane, token: str) -> Principal:
+def from_here(connection: Connection, handler: BaseRouteHandler) -> None:
+    """A guard where a cookie may be set: another site's page must not sign its visitors in as somebody else."""
+    if connection.headers.get("Sec-Fetch-Site") in FOREIGN:
+        raise Forbidden("This was sent by another site's page.", code="cross_site")
+
+
+async def _by_cookie(plane: Plane, token: str, ip: str) -> Principal:
     token_hash = tokens.digest(token)
     async with plane.asking(Asker(secret_hash=token_hash)) as tx:
-        known = await accounts.by_session(tx, token_hash, utcnow())
+        known = await accounts.by_session(tx, token_hash, devices.network(ip), utcnow())
     if known is None:
         raise NotSignedIn("The session has ended: sign in again.")
     return _principal(known)
 
 
 async def _by_key(request: Asked, plane: Plane, secret: str) -> Principal:
-    token_hash, place = tokens.digest(secret), network(client_ip(request))
+    token_hash, place = tokens.digest(secret), devices.network(client_ip(request))
     async with plane.asking(Asker(secret_hash=token_hash)) as tx:
         known = await accounts.by_key(tx, token_hash, place, actor_of(request), utcnow())
     if known is None:
@@ -184,6 +192,12 @@ def _principal(known: Known) -> Principal:
 def csrf_token(settings: Settings, who: Known) -> str | None:
     """Where a cookie is involved."""
     return tokens.csrf(settings.secrets[0], SessionId(who.by)) if who.kind == "session" else None
+
+
+def browser_of(request: Asked, settings: Settings) -> Browser:
+    token = request.cookies.get(cookie_name(settings))
+    sane = token if token and len(token) <= SECRET_CHARS_MAX and token.isascii() else None
+    return Browser(request.headers.get("User-Agent"), devices.network(client_ip(request)), sane)
 
 
 def cookie_name(settings: Settings) -> str:

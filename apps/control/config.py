@@ -2,8 +2,12 @@
 
 from functools import cached_property
 from pathlib import Path
+from typing import Literal
 
 from msgspec import Struct
+
+from control import vault
+from control.vault import Vault
 
 
 class Settings(Struct, frozen=True, kw_only=True, dict=True):
@@ -57,6 +61,25 @@ class Settings(Struct, frozen=True, kw_only=True, dict=True):
     pool_allow: str = ""
     """`<pool>=<cidr>,<cidr>;<pool>=…`: refused address ranges that a pool's agents may talk to."""
 
+    # People.
+    vault_keys_file: Path | None = None
+    """For what is encrypted at rest, by lines of `<version> <hexadecimal>`; without it a key hangs on `secret_file`."""
+    verify_first: bool | None = None
+    """Nobody signs in before the address is confirmed. None: where mail can be sent."""
+    oidc_file: Path | None = None
+    """Providers that people may sign in with, as JSON."""
+    cors_origins: str = ""
+    """Pages from elsewhere that may use the API with keys: `https://a.example.org`, by commas."""
+    mail_from: str = "Seedlift <seedlift@localhost>"
+    smtp_host: str | None = None
+    """Without it mails stay in the outbox, where operators read them."""
+    smtp_port: int = 587
+    smtp_security: Literal["starttls", "tls", "none"] = "starttls"
+    smtp_user: str | None = None
+    smtp_password: str | None = None
+    smtp_ca_file: Path | None = None
+    """Whom to trust beside the system's authorities."""
+
     # Waits, in seconds; all are divided by `time_scale`.
     time_scale: float = 1.0
     lease_s: float = 20
@@ -79,6 +102,20 @@ class Settings(Struct, frozen=True, kw_only=True, dict=True):
         """The current one first: only it makes anything new."""
         files = (self.secret_file, self.previous_secret_file)
         return tuple(file.read_bytes() for file in files if file is not None)
+
+    @cached_property
+    def vault(self) -> Vault:
+        keys = vault.read_keys(self.vault_keys_file.read_text()) if self.vault_keys_file is not None else {}
+        derived, *earlier = (vault.derived(secret) for secret in self.secrets)
+        return Vault(keys | {vault.DERIVED: derived}, earlier)
+
+    @property
+    def must_verify(self) -> bool:
+        return self.verify_first if self.verify_first is not None else self.smtp_host is not None
+
+    @property
+    def origins_allowed(self) -> list[str]:
+        return [origin.strip() for origin in self.cors_origins.split(",") if origin.strip()]
 
     def ranges_allowed(self, pool: str) -> list[str]:
         """Address ranges of otherwise refused space that a pool's agents may talk to."""

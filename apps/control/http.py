@@ -14,6 +14,7 @@ from uuid import UUID
 
 import msgspec
 from litestar import Request, Response
+from litestar.connection import ASGIConnection
 from litestar.datastructures import MutableScopeHeaders, UploadFile
 from litestar.enums import ScopeType
 from litestar.exceptions import HTTPException, ValidationException
@@ -52,7 +53,7 @@ HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
-    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
 }
 HSTS = "max-age=31536000"
 END: Message = {"type": "http.response.body", "body": b"", "more_body": False}
@@ -201,7 +202,7 @@ def tell_about(request: Asked, about: About) -> None:
     request.scope["state"]["about"] = about
 
 
-def client_ip(request: Asked) -> str:
+def client_ip(request: ASGIConnection[Any, Any, Any, Any]) -> str:
     """Of the socket; a proxy's word for it counts only if uvicorn was told to trust that proxy."""
     return request.client.host if request.client else "unknown"
 

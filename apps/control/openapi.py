@@ -20,7 +20,7 @@ from control.accounts.permissions import ANYBODY
 from control.auth import Declared
 from wire.version import VERSION
 
-THROTTLED = ("/api/v1/auth/register", "/api/v1/auth/login", "/api/v1/torrents/inspect", "/api/v1/jobs")
+THROTTLED = ("/api/v1/torrents/inspect", "/api/v1/jobs")
 CREDENTIALS = ("bearer", "session")
 PROBLEM = "application/problem+json"
 TEXT = Schema(type=OpenAPIType.STRING)

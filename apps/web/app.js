@@ -224,8 +224,19 @@ $("sign-in").addEventListener("submit", (event) => {
   event.preventDefault();
   const { email, password } = Object.fromEntries(new FormData(event.target));
   attempt(async () => {
-    if (event.submitter?.value === "register") await call("POST", "/auth/register", { email, password });
-    await showDesk(await call("POST", "/auth/login", { email, password }));
+    if (event.submitter?.value === "register") {
+      const made = await call("POST", "/auth/register", { email, password });
+      if (made.next === "confirm") {
+        notice(`Look into the mailbox of ${made.email}: the link that we sent there opens your account.`);
+        return;
+      }
+    }
+    const answer = await call("POST", "/auth/login", { email, password });
+    if (answer.pending) {
+      location.assign(`/account.html#code=${answer.pending}`);
+      return;
+    }
+    await showDesk(answer);
     event.target.reset();
   });
 });
@@ -257,5 +268,13 @@ document.addEventListener("drop", (event) => {
   document.body.classList.remove("dropping");
   if (!$("desk").hidden) addFiles([...event.dataTransfer.files]);
 });
+
+call("GET", "/auth/providers").then(({ items }) => {
+  $("providers").replaceChildren(...items.map(({ name, title }) => {
+    const made = button(`Sign in with ${title}`, async () => location.assign((await call("POST", `/auth/providers/${name}/begin`)).url));
+    made.type = "button";
+    return made;
+  }));
+}, () => {});
 
 call("GET", "/auth/me").then(showDesk, showDoor);

@@ -44,7 +44,8 @@ class People(Struct, frozen=True):
         """Somebody new; with `role` None in no organisation."""
         person, email, now = PersonId(new_id()), f"{secrets.token_hex(6)}@example.org", utcnow()
         async with self.plane.working() as tx:
-            tx.add(Person(id=person, email=email, password_hash="-", platform_role=platform_role, created_at=now))
+            row = {"id": person, "email": email, "platform_role": platform_role, "email_verified_at": now}
+            tx.add(Person(**row, password_hash="-", created_at=now))
             await tx.flush()
             if role is not None:
                 tx.add(Member(org_id=org, person_id=person, role=role, joined_at=now))
@@ -62,6 +63,8 @@ class People(Struct, frozen=True):
             org_id=who.org,
             token_hash=tokens.digest(token),
             user_agent=None,
+            network=None,
+            seen_at=utcnow(),
             created_at=utcnow(),
             expires_at=utcnow() + dt.timedelta(days=1),
         )

@@ -44,6 +44,7 @@ async def bootstrap(db: Database, asked: Bootstrap, now: dt.datetime) -> Bootstr
         else:
             person = PersonId(admin.id)
             admin.platform_role = PlatformRole.SUPERADMIN
+            admin.email_verified_at = admin.email_verified_at or now
             org = await _first_place(tx, person, now)
         if asked.operator_key is not None:
             await _keep_key(tx, asked.operator_key, person, org, now)
@@ -51,11 +52,10 @@ async def bootstrap(db: Database, asked: Bootstrap, now: dt.datetime) -> Bootstr
 
 
 async def _create(tx: Tx, email: str, password: str, now: dt.datetime) -> tuple[PersonId, OrgId]:
-    passwords.check(password)
+    passwords.check(password, [email])
     person, org = PersonId(new_id()), OrgId(new_id())
-    await accounts.create(
-        tx, person, org, email, await passwords.hashed(password), ORGANISATION, now, PlatformRole.SUPERADMIN
-    )
+    password_hash, role = await passwords.hashed(password), PlatformRole.SUPERADMIN
+    await accounts.create(tx, person, org, email, password_hash, ORGANISATION, now, role, verified_at=now)
     await audit.record(tx, Actor(name="bootstrap", org=org), "person.registered", f"person:{person}", now)
     return person, org
 

@@ -1,5 +1,6 @@
 """Routes of invitations: for who invites, and for who was invited."""
 
+import datetime as dt
 from uuid import UUID
 
 from litestar import Response, delete, get, post
@@ -11,7 +12,6 @@ from control.accounts.invitations import Sent
 from control.accounts.model import Invitation
 from control.accounts.organisation_schemas import (
     Invitations,
-    InvitationSent,
     InvitationView,
     Invite,
     OfferView,
@@ -19,12 +19,13 @@ from control.accounts.organisation_schemas import (
 )
 from control.accounts.permissions import ANYBODY, Permission
 from control.accounts.schemas import OrganisationView
-from control.accounts.service import SESSION_S
+from control.accounts.sessions import SESSION_S
 from control.accounts.throttle import Throttle
 from control.auth import Principal, actor_of, session_cookie
-from control.config import Settings
-from control.db import Asker
+from control.db import Asker, Tx
 from control.http import Asked, client_ip, tell_rate
+from control.mail import letters
+from control.mail import service as mails
 from control.plane import Plane
 from wire.clock import utcnow
 
@@ -36,7 +37,7 @@ TAG = ["invitations"]
     permission=Permission.MEMBERS_WRITE,
     refuses=[409, 429],
     status_code=201,
-    summary="Invite somebody, to no role above your own; the link is shown once",
+    summary="Invite somebody by mail, to no role above your own",
     tags=TAG,
 )
 async def invite(
@@ -45,12 +46,14 @@ async def invite(
     plane: NamedDependency[Plane],
     who: NamedDependency[Principal],
     throttling: NamedDependency[Throttle],
-) -> InvitationSent:
+) -> InvitationView:
     now = utcnow()
     tell_rate(request, (await throttling.hit(throttle.INVITE, str(who.org), now=now)).headers)
     async with plane.asking(who.asker) as tx:
         sent = await invitations.send(tx, who, who.org, data.email, data.role, actor_of(request, who), now)
-    return _sent(plane.settings, sent)
+        await _mail(tx, plane, who, sent, now)
+    await plane.nudge("mail")
+    return _view(sent.invitation)
 
 
 @get("/organisation/invitations", permission=Permission.MEMBERS_WRITE, summary="Open invitations", tags=TAG)
@@ -73,12 +76,14 @@ async def resend(
     plane: NamedDependency[Plane],
     who: NamedDependency[Principal],
     throttling: NamedDependency[Throttle],
-) -> InvitationSent:
+) -> InvitationView:
     now = utcnow()
     tell_rate(request, (await throttling.hit(throttle.INVITE, str(who.org), now=now)).headers)
     async with plane.asking(who.asker) as tx:
         sent = await invitations.send_again(tx, who, who.org, invitation_id, actor_of(request, who), now)
-    return _sent(plane.settings, sent)
+        await _mail(tx, plane, who, sent, now)
+    await plane.nudge("mail")
+    return _view(sent.invitation)
 
 
 @delete(
@@ -130,14 +135,17 @@ async def accept(
 ) -> Response[OrganisationView]:
     now, actor = utcnow(), actor_of(request, who)
     async with plane.asking(Asker(person=who.person, secret_hash=tokens.digest(data.token))) as tx:
-        place = await invitations.accept(tx, who.person, who.email, data.token, actor, now)
+        place = await invitations.accept(tx, who.person, data.token, actor, now)
         token = await organisations.enter(tx, who.person, who.by, place.org, actor, now)
     cookie = session_cookie(plane.settings, token, SESSION_S)
     return Response(OrganisationView(place.org, place.name, place.role), cookies=[cookie])
 
 
-def _sent(settings: Settings, sent: Sent) -> InvitationSent:
-    return InvitationSent(_view(sent.invitation), f"{settings.public_url}/invite/{sent.token}")
+async def _mail(tx: Tx, plane: Plane, who: Principal, sent: Sent, now: dt.datetime) -> None:
+    assert who.place is not None
+    url = letters.link(plane.settings.public_url, "invitation", sent.token)
+    letter = letters.invitation(who.place.name, sent.invitation.role, url)
+    await mails.queue(tx, plane.settings.vault, sent.invitation.email, letter, None, now)
 
 
 def _view(known: Invitation) -> InvitationView:

@@ -3,7 +3,7 @@
     sent ──► accepted
      │ ╲──► revoked, by hand or with whoever sent it
      ╰────► expired after a week; sent again it is good for another
-A link is shown once and kept as a hash; whoever holds it and signs in with the address that was invited gets in.
+A link goes to the mailbox alone and is kept as a hash; whoever holds it and is signed in with that address gets in.
 """
 
 import datetime as dt
@@ -13,9 +13,9 @@ from msgspec import Struct
 from sqlalchemy import ColumnElement, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
-from control.accounts import members, organisations, tokens
+from control.accounts import members, organisations, sessions, tokens
 from control.accounts.known import Known, Place
-from control.accounts.model import Fellow, Invitation, Member, Organisation
+from control.accounts.model import Fellow, Invitation, Member, Organisation, Person
 from control.accounts.permissions import OrgRole
 from control.accounts.service import clean_email
 from control.audit import service as audit
@@ -119,13 +119,19 @@ async def look(tx: Tx, token: str, now: dt.datetime) -> Offer:
     return Offer(invitation, name)
 
 
-async def accept(tx: Tx, person: PersonId, email: str, token: str, actor: Actor, now: dt.datetime) -> Place:
+async def accept(tx: Tx, person: PersonId, token: str, actor: Actor, now: dt.datetime) -> Place:
+    """The person's row is held before the organisation's: who leaves for good meanwhile gets in nowhere."""
+    await sessions.hold(tx, person)
+    known = select(Person.email, Person.email_verified_at).where(Person.id == person)
+    email, verified_at = (await tx.execute(known)).one()
     offer = await look(tx, token, now)
     org, role = OrgId(offer.invitation.org_id), offer.invitation.role
     await name_asker(tx, Asker(org=org, person=person))
     await organisations.lock(tx, org)
     if offer.invitation.email != email:
         raise Conflict("This invitation is for another e-mail address: sign in with that one.", code="not_invited")
+    if verified_at is None:
+        raise Conflict("Confirm your e-mail address first: look for our mail.", code="email_unverified")
     if int(await tx.scalar(select(func.count()).where(Member.org_id == org)) or 0) >= MEMBERS_MAX:
         raise Conflict(f"This organisation has {MEMBERS_MAX} members: no more fit.", code="too_many_members")
     this = (*_open(org), Invitation.id == offer.invitation.id, Invitation.token_hash == tokens.digest(token))

@@ -6,6 +6,7 @@ from uuid import UUID
 from msgspec import Struct
 from sqlalchemy import Select, or_, select, update
 
+from control.accounts import sessions
 from control.accounts.model import ApiKey, Member, Organisation, Person, Session
 from control.accounts.permissions import Kind, OrgRole, Permission, PlatformRole, granted
 from control.accounts.tokens import Claims
@@ -49,7 +50,7 @@ class Known(Struct, frozen=True, kw_only=True):
         return granted(self.place.role if self.place else None, self.platform_role, self.kind, self.scopes)
 
 
-async def by_session(tx: Tx, token_hash: bytes, now: dt.datetime) -> Known | None:
+async def by_session(tx: Tx, token_hash: bytes, network: str, now: dt.datetime) -> Known | None:
     """`tx` names the secret; row-level security shows what it opens."""
     found = (
         select(Session, Person, Member, Organisation)
@@ -59,7 +60,11 @@ async def by_session(tx: Tx, token_hash: bytes, now: dt.datetime) -> Known | Non
         .where(Session.token_hash == token_hash, Session.expires_at > now)
     )
     row = (await tx.execute(found)).first()
-    return of(row[1], row[2], row[3], "session", row[0].id) if row else None
+    if row is None:
+        return None
+    session, person, member, organisation = row
+    await sessions.seen(tx, session, network, now)
+    return of(person, member, organisation, "session", session.id)
 
 
 async def by_key(tx: Tx, token_hash: bytes, network: str, actor: Actor, now: dt.datetime) -> Known | None:

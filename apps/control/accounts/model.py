@@ -1,7 +1,12 @@
-"""Tables of people: organisations, people, members, invitations, sessions, keys, and answers to repeated creates."""
+"""Tables of people: organisations, people, members, invitations, sessions, keys, second factors, answers to repeated
+creates.
+
+A request of the person, or of whoever shows the secret, owns every column.
+"""
 
 import datetime as dt
 import uuid
+from typing import Any
 
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -24,9 +29,13 @@ class Person(Base):
 
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
     email: Mapped[str]
-    password_hash: Mapped[str]
+    password_hash: Mapped[str | None]
+    """None: signs in by other means only."""
     platform_role: Mapped[PlatformRole] = mapped_column(States(PlatformRole), default=PlatformRole.USER)
     created_at: Mapped[dt.datetime]
+    email_verified_at: Mapped[dt.datetime | None]
+    deleted_at: Mapped[dt.datetime | None]
+    """What others' jobs hang on stays, without a name."""
 
 
 class Member(Base):
@@ -72,8 +81,81 @@ class Session(Base):
     """The organisation that it acts for; null once that is gone."""
     token_hash: Mapped[bytes]
     user_agent: Mapped[str | None]
+    network: Mapped[str | None]
+    """Where it was seen last, cut so that it names no household."""
+    seen_at: Mapped[dt.datetime | None]
     created_at: Mapped[dt.datetime]
     expires_at: Mapped[dt.datetime]
+
+
+class Voucher(Base):
+    """A secret that is good once and for a while: sent by mail, or held by a browser between two steps."""
+
+    __tablename__ = "vouchers"
+
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    kind: Mapped[str]
+    person_id: Mapped[uuid.UUID | None]
+    token_hash: Mapped[bytes]
+    detail: Mapped[dict[str, Any]]
+    tries: Mapped[int]
+    created_at: Mapped[dt.datetime]
+    expires_at: Mapped[dt.datetime]
+    used_at: Mapped[dt.datetime | None]
+
+
+class Totp(Base):
+    """The authenticator app of one person; a second factor once it is confirmed."""
+
+    __tablename__ = "totps"
+
+    person_id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    secret: Mapped[bytes]
+    """In the vault."""
+    last_step: Mapped[int]
+    """A code of this step or before was used already."""
+    created_at: Mapped[dt.datetime]
+    confirmed_at: Mapped[dt.datetime | None]
+
+
+class RecoveryCode(Base):
+    __tablename__ = "recovery_codes"
+
+    person_id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    code_hash: Mapped[bytes] = mapped_column(primary_key=True)
+    created_at: Mapped[dt.datetime]
+    used_at: Mapped[dt.datetime | None]
+
+
+class Passkey(Base):
+    __tablename__ = "passkeys"
+
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    person_id: Mapped[uuid.UUID]
+    credential_hash: Mapped[bytes]
+    """By which a transaction may find it before it is known whose it is."""
+    credential_id: Mapped[bytes]
+    public_key: Mapped[bytes]
+    sign_count: Mapped[int]
+    name: Mapped[str]
+    created_at: Mapped[dt.datetime]
+    last_used_at: Mapped[dt.datetime | None]
+
+
+class Identity(Base):
+    """Who somebody is at another provider."""
+
+    __tablename__ = "identities"
+
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    person_id: Mapped[uuid.UUID]
+    subject_hash: Mapped[bytes]
+    provider: Mapped[str]
+    issuer: Mapped[str]
+    subject: Mapped[str]
+    email: Mapped[str]
+    created_at: Mapped[dt.datetime]
+    last_used_at: Mapped[dt.datetime | None]
 
 
 class ApiKey(Base):

@@ -21,10 +21,12 @@ from control.accounts.organisation_schemas import (
 )
 from control.accounts.permissions import OrgRole, Permission
 from control.accounts.schemas import OrganisationView
-from control.accounts.service import SESSION_S
+from control.accounts.sessions import SESSION_S
 from control.auth import Principal, actor_of, session_cookie
 from control.errors import NotFound
 from control.http import Asked
+from control.mail import letters
+from control.mail import service as mails
 from control.plane import Plane
 from wire.clock import utcnow
 from wire.ids import OrgId
@@ -110,9 +112,13 @@ async def rename(
 async def close(
     data: JSONBody[Close], request: Asked, plane: NamedDependency[Plane], who: NamedDependency[Principal]
 ) -> ClosedView:
+    now = utcnow()
     async with plane.asking(who.asker) as tx:
-        closed = await organisations.close(tx, who.org, who.person, data.confirm, actor_of(request, who), utcnow())
+        closed = await organisations.close(tx, who.org, who.person, data.confirm, actor_of(request, who), now)
+        for address in closed.others:
+            await mails.queue(tx, plane.settings.vault, address, letters.organisation_gone(data.confirm), None, now)
     await plane.nudge("close")
+    await plane.nudge("mail")
     return ClosedView(closed.others)
 
 

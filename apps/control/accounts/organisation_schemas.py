@@ -60,12 +60,6 @@ class InvitationView(Struct, frozen=True):
     expires_at: dt.datetime
 
 
-class InvitationSent(Struct, frozen=True):
-    invitation: InvitationView
-    link: str
-    """For who was invited; it is shown this once."""
-
-
 class Invitations(Struct, frozen=True):
     items: list[InvitationView]
 

@@ -39,7 +39,9 @@ async def create(tx: Tx, person: PersonId, name: str, actor: Actor, now: dt.date
     """`tx` is left acting for the new one."""
     label, org = clean_label(name, "A name"), OrgId(new_id())
     await name_asker(tx, Asker(org=org, person=person))
-    await tx.execute(select(Person.id).where(Person.id == person).with_for_update(key_share=True))  # counts alone
+    alone = select(Person.id).where(Person.id == person, Person.deleted_at.is_(None)).with_for_update(key_share=True)
+    if await tx.scalar(alone) is None:
+        raise Conflict("This account was deleted just now.", code="account_deleted")
     owned = select(func.count()).where(Member.person_id == person, Member.role == OrgRole.OWNER)
     if int(await tx.scalar(owned) or 0) >= OWNED_MAX:
         raise Conflict(f"Somebody owns at most {OWNED_MAX} organisations.", code="too_many_organisations")
@@ -87,6 +89,11 @@ async def close(tx: Tx, org: OrgId, person: PersonId, confirm: str, actor: Actor
         raise NotFound("There is no such organisation.")
     if confirm != name:
         raise BadInput(f"To delete it, type its name: {name}", code="not_confirmed")
+    return await end(tx, org, person, name, actor, now)
+
+
+async def end(tx: Tx, org: OrgId, person: PersonId, name: str, actor: Actor, now: dt.datetime) -> Closed:
+    """The caller holds its lock."""
     others = select(Fellow.email).where(Fellow.org_id == org, Fellow.person_id != person).order_by(Fellow.email)
     addresses = list(await tx.scalars(others))
     await tx.execute(update(Organisation).where(Organisation.id == org).values(deleted_at=now))

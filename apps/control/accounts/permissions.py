@@ -55,6 +55,7 @@ class Permission(StrEnum):
     AUDIT_READ_ALL = "audit.read_all"
     DEAD_LETTERS_READ = "dead_letters.read"
     DEAD_LETTERS_WRITE = "dead_letters.write"
+    MAILS_READ = "mails.read"
     ROLES_READ = "roles.read"
     ROLES_WRITE = "roles.write"
 
@@ -85,6 +86,7 @@ ON_PLATFORM: dict[Permission, frozenset[PlatformRole]] = {
     P.AUDIT_READ_ALL: frozenset({R.OPERATOR, R.ADMIN, R.SUPERADMIN}),
     P.DEAD_LETTERS_READ: frozenset({R.SUPPORT, R.OPERATOR, R.ADMIN, R.SUPERADMIN}),
     P.DEAD_LETTERS_WRITE: frozenset({R.OPERATOR, R.ADMIN, R.SUPERADMIN}),
+    P.MAILS_READ: frozenset({R.ADMIN, R.SUPERADMIN}),  # without a server its links open other people's accounts
     P.ROLES_READ: frozenset({R.ADMIN, R.SUPERADMIN}),
     P.ROLES_WRITE: frozenset({R.ADMIN, R.SUPERADMIN}),
 }

@@ -1,51 +1,38 @@
-"""Routes of accounts: register, sign in and out, who am I."""
+"""Routes of accounts: sign in and out, who am I."""
+
+from typing import Any
 
 from litestar import Response, get, post
 from litestar.di import NamedDependency
+from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import JSONBody
 
 from control.accounts import service as accounts
-from control.accounts import throttle
+from control.accounts import sessions, sign_in, throttle
 from control.accounts.known import Known
 from control.accounts.permissions import ANYBODY, Permission
-from control.accounts.schemas import LogIn, Me, OrganisationView, Register
+from control.accounts.schemas import LogIn, Me, OrganisationView
+from control.accounts.self_schemas import LogInCode, Pending
+from control.accounts.sign_in import HalfWay, SignedIn
 from control.accounts.throttle import Throttle
-from control.auth import Principal, actor_of, csrf_token, session_cookie
+from control.auth import Principal, actor_of, browser_of, csrf_token, session_cookie
 from control.errors import NotSignedIn
 from control.http import Asked, client_ip, tell_about, tell_rate
 from control.plane import Plane
 from wire.clock import utcnow
 
 TAG = ["accounts"]
-
-
-@post(
-    "/auth/register",
-    permission=ANYBODY,
-    refuses=[409],
-    status_code=201,
-    summary="Make an account and its organisation",
-    tags=TAG,
-)
-async def register(
-    data: JSONBody[Register],
-    request: Asked,
-    plane: NamedDependency[Plane],
-    throttling: NamedDependency[Throttle],
-) -> Me:
-    now = utcnow()
-    tell_rate(request, (await throttling.hit(throttle.REGISTER, throttle.address(client_ip(request)), now=now)).headers)
-    known = await accounts.register(plane.db, data.email, data.password, data.name, actor_of(request), now)
-    return me_view(known, None)
+_OR_NOT_YET = {False: "", True: ", or nobody has confirmed the address yet: look for our mail"}
 
 
 @post(
     "/auth/login",
     permission=ANYBODY,
-    refuses=[401],
+    refuses=[401, 403, 429],
     status_code=200,
-    summary="Sign in: gives the session's cookie and its CSRF token",
+    summary="Sign in: gives the session's cookie and its CSRF token, or asks for a code",
     tags=TAG,
+    responses={202: ResponseSpec(Pending, description="The password is right; send a code to /auth/login/code.")},
 )
 async def log_in(
     data: JSONBody[LogIn],
@@ -57,22 +44,60 @@ async def log_in(
     await throttling.check(throttle.FAIL_PASSWORD, ip, now=now)
     account = data.email.strip().lower()[: accounts.EMAIL_CHARS_MAX]
     tell_rate(request, (await throttling.hit(throttle.TRY_PASSWORD, account, ip, now=now)).headers)
-    browser = request.headers.get("User-Agent")
-    signed_in = await accounts.log_in(plane.db, data.email, data.password, browser, actor_of(request), now)
-    if signed_in is None:
-        tell_about(request, await accounts.whose(plane.db, account))
+    browser, actor = browser_of(request, plane.settings), actor_of(request)
+    answer = await sign_in.with_password(plane, data.email, data.password, browser, actor, now)
+    if answer is None:
         await throttling.hit(throttle.FAIL_PASSWORD, ip, now=now)
-        raise NotSignedIn("E-mail and password do not belong together.", code="bad_credentials")
+        raise NotSignedIn(f"E-mail and password do not belong together{_OR_NOT_YET[plane.settings.must_verify]}.",
+                          code="bad_credentials")  # fmt: skip
+    return welcome(plane, answer)
+
+
+@post(
+    "/auth/login/code",
+    permission=ANYBODY,
+    refuses=[401, 403, 429],
+    status_code=200,
+    summary="Sign in, second step: a code of the app, or a recovery code",
+    tags=TAG,
+)
+async def log_in_code(
+    data: JSONBody[LogInCode],
+    request: Asked,
+    plane: NamedDependency[Plane],
+    throttling: NamedDependency[Throttle],
+) -> Response[Me]:
+    now, ip = utcnow(), throttle.address(client_ip(request))
+    await throttling.check(throttle.FAIL_PASSWORD, ip, now=now)
+    person = await sign_in.owner_of(plane, data.pending)
+    if person is not None:
+        await throttling.check(throttle.FAIL_CODE, str(person), now=now)
+    browser, actor = browser_of(request, plane.settings), actor_of(request)
+    signed_in = await sign_in.with_code(plane, data.pending, data.code, browser, actor, now)
+    if signed_in is None:
+        tell_about(request, await sign_in.tried(plane, person=person))
+        await throttling.hit(throttle.FAIL_PASSWORD, ip, now=now)
+        assert person is not None  # else there was nothing to try
+        if (await throttling.hit(throttle.FAIL_CODE, str(person), now=now)).left == 0:
+            await sign_in.warn(plane, person, now)
+            await plane.nudge("mail")
+        raise NotSignedIn("This code is not right, or was used already.", code="bad_code")
+    return welcome(plane, signed_in)
+
+
+def welcome(plane: Plane, answer: SignedIn | HalfWay) -> Response[Any]:
+    if isinstance(answer, HalfWay):
+        return Response(Pending(answer.pending, answer.until), status_code=202)
     return Response(
-        me_view(signed_in.known, csrf_token(plane.settings, signed_in.known)),
-        cookies=[session_cookie(plane.settings, signed_in.token, accounts.SESSION_S)],
+        me_view(answer.known, csrf_token(plane.settings, answer.known)),
+        cookies=[session_cookie(plane.settings, answer.token, sessions.SESSION_S)],
     )
 
 
 @post("/auth/logout", permission=Permission.PROFILE_WRITE, status_code=204, summary="End this session", tags=TAG)
 async def log_out(request: Asked, plane: NamedDependency[Plane], who: NamedDependency[Principal]) -> Response[None]:
     async with plane.asking(who.asker) as tx:
-        await accounts.log_out(tx, who.by, actor_of(request, who), utcnow())
+        await sessions.end(tx, who.person, who.by, actor_of(request, who), utcnow())
     return Response(None, cookies=[session_cookie(plane.settings, "", 0)])
 
 
@@ -93,4 +118,5 @@ def me_view(known: Known, csrf: str | None) -> Me:
     )
 
 
-ROUTES = [register, log_in, log_out, me]
+FOR_EVERYBODY = [log_in, log_in_code]
+ROUTES = [log_out, me]

@@ -42,22 +42,19 @@ def address(ip: str) -> str:
     return str(known.ipv4_mapped or ip_network((known, 64), strict=False))
 
 
-def network(ip: str) -> str:
-    """Where an address is, roughly: a provider's customers move about within a /24, or a /48."""
-    try:
-        known = ip_address(ip.partition("%")[0])
-    except ValueError:
-        return ip
-    mapped = known if isinstance(known, IPv4Address) else known.ipv4_mapped
-    return str(ip_network((mapped, 24) if mapped else (known, 48), strict=False))
-
-
 TRY_PASSWORD = Rule("sign-in", 10, MINUTE_S)
 """One address at one account: more than any typing person, too few to guess."""
 FAIL_PASSWORD = Rule("sign-in-failures", 50, 10 * MINUTE_S)
 """One address at all accounts: an office behind one address mistypes less."""
 REGISTER = Rule("register", 100, 10 * MINUTE_S)
 """One address: each costs a password hash and three rows."""
+BY_MAIL = Rule("by-mail", 60, 10 * MINUTE_S)
+"""One address: what makes us write mails, and what mails lead to."""
+PROVE = Rule("prove", 10, MINUTE_S)
+"""One session: the password once more."""
+FAIL_CODE = Rule("code-failures", 10, 15 * MINUTE_S)
+"""One person, wherever it comes from: a million codes are guessed in minutes from many addresses. Only who knows the
+password comes so far, so nobody else can use these up; a new password by mail ends it."""
 INSPECT = Rule("inspect", 120, MINUTE_S)
 """One principal: reading a `.torrent` costs up to a second of CPU."""
 INVITE = Rule("invite", 60, 60 * MINUTE_S)

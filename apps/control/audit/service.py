@@ -19,7 +19,7 @@ class Actor(Struct, frozen=True, kw_only=True):
     request_id: str | None = None
     ip: str | None = None
 
-    def within(self, org: UUID) -> "Actor":
+    def within(self, org: UUID | None) -> "Actor":
         return structs.replace(self, org=org)
 
 

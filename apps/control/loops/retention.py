@@ -5,9 +5,10 @@ from datetime import datetime, timedelta
 from sqlalchemy import ColumnElement, delete, select
 from sqlalchemy.orm import DeclarativeBase
 
-from control.accounts.model import Answer, Invitation, Session
+from control.accounts.model import Answer, Invitation, Session, Voucher
 from control.fleet.model import Certificate, EnrolToken
 from control.loops import driver
+from control.mail.model import Mail
 from control.plane import Plane
 from wire.units import DAY_S
 
@@ -17,6 +18,9 @@ TOKENS_S = 7 * DAY_S
 """A used or expired token (or certificate) still says so for a while, instead of being unknown."""
 INVITATIONS_S = 30 * DAY_S
 """An expired one may be sent again for a while."""
+VOUCHERS_S = DAY_S
+MAILS_S = 30 * DAY_S
+"""That a mail was sent, or why not, can be looked up for a month."""
 AT_ONCE = 1_000
 
 
@@ -26,6 +30,8 @@ async def step(plane: Plane, now: datetime) -> bool:
         (Session, Session.expires_at < now),
         (Certificate, Certificate.expires_at < now - timedelta(seconds=TOKENS_S)),
         (Invitation, Invitation.expires_at < now - timedelta(seconds=INVITATIONS_S)),
+        (Voucher, Voucher.expires_at < now - timedelta(seconds=VOUCHERS_S)),
+        (Mail, Mail.ended_at < now - timedelta(seconds=MAILS_S)),
         (EnrolToken, EnrolToken.expires_at < now - timedelta(seconds=TOKENS_S)),
     ]
     removed = 0

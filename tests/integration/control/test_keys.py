@@ -130,7 +130,7 @@ async def test_who_asks_is_known_by_one_query(people: People) -> None:
         asked: list[str] = []
         connection = (await tx.connection()).sync_connection
         event.listen(connection, "before_cursor_execute", lambda *said: asked.append(said[2]))
-        found = await known.by_session(tx, tokens.digest(secret), utcnow())
+        found = await known.by_session(tx, tokens.digest(secret), "192.0.2.0/24", utcnow())
     assert found is not None
     assert found.place == known.Place(who.org, "Ours", OrgRole.OWNER)
     assert len(asked) == 1

@@ -9,6 +9,7 @@ import httpx
 import pytest
 from msgspec import Struct
 
+from control.accounts.model import Identity, Passkey
 from control.accounts.permissions import (
     ANYBODY,
     ON_PLATFORM,
@@ -21,6 +22,7 @@ from control.accounts.permissions import (
 )
 from tests.support.control import torrent_file
 from tests.support.people import Headers, People, Someone
+from wire.clock import utcnow
 from wire.ids import new_id
 
 METHODS = ("get", "post", "put", "patch", "delete")
@@ -133,7 +135,7 @@ async def test_every_operation_lets_in_whom_the_table_says_and_nobody_else(
     assert needed == {ANYBODY, *Permission} - {Permission.KEYS_MANAGE}  # which says whose keys, not whether
 
 
-BODIES: dict[str, Any] = {"/organisation/members/": {"role": "viewer"}}
+BODIES: dict[str, Any] = {"/organisation/members/": {"role": "viewer"}, "/auth/passkeys/": {"name": "mine"}}
 """What an operation must be sent to look for its thing at all."""
 
 
@@ -143,11 +145,21 @@ async def _things(people: People, home: Someone) -> dict[str, str]:
     made = await people.http.post("/jobs", files={"torrent": ("a", torrent_file("at home"))}, headers=headers)
     invited = await people.http.post("/organisation/invitations", json={"email": "a@example.org"}, headers=headers)
     key, _ = await people.key(home, READ_ONLY)
+    sessions = (await people.http.get("/auth/sessions", headers=headers)).json()["items"]
+    passkey, identity, mine = new_id(), new_id(), {"person_id": home.person, "created_at": utcnow()}
+    async with people.plane.working() as tx:
+        secret = {"credential_hash": passkey.bytes, "credential_id": passkey.bytes, "public_key": b""}
+        tx.add(Passkey(id=passkey, name="at home", sign_count=0, **mine, **secret))
+        elsewhere = {"provider": "x", "issuer": "x", "subject": "x", "email": home.email}
+        tx.add(Identity(id=identity, subject_hash=identity.bytes, **mine, **elsewhere))
     return {
+        "session": sessions[0]["id"],
+        "passkey": str(passkey),
+        "identity": str(identity),
         "job_id": made.json()["id"],
         "index": "0",
         "key_id": str(key),
-        "invitation_id": invited.json()["invitation"]["id"],
+        "invitation_id": invited.json()["id"],
         "person_id": str(home.person),
         "org_id": str(home.org),
     }

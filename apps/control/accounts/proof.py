@@ -1,0 +1,39 @@
+"""Proof, before something that a borrowed browser must not do: the password once more, or a sign-in of just now."""
+
+import datetime as dt
+
+from sqlalchemy import select
+
+from control.accounts import passwords, throttle
+from control.accounts.model import Person, Session
+from control.accounts.throttle import Throttle
+from control.audit import service as audit
+from control.auth import Principal, actor_of
+from control.errors import Forbidden
+from control.http import Asked
+from control.plane import Plane
+from wire.clock import utcnow
+from wire.units import MINUTE_S
+
+FRESH_S = 10 * MINUTE_S
+"""For who has no password: signed in with the passkey or the other provider within this."""
+
+
+async def prove(plane: Plane, throttling: Throttle, request: Asked, who: Principal, password: str | None) -> str | None:
+    """Gives the hash that the password fits, for who changes it: then it must still be the one.
+
+    Tries are counted by session: who guesses in a stolen one keeps nobody out."""
+    now = utcnow()
+    await throttling.hit(throttle.PROVE, str(who.by), now=now)
+    async with plane.asking(who.asker) as tx:
+        known_hash = await tx.scalar(select(Person.password_hash).where(Person.id == who.person))
+        begun_at = await tx.scalar(select(Session.created_at).where(Session.id == who.by))
+    if known_hash is None:
+        if begun_at is None or begun_at < now - dt.timedelta(seconds=FRESH_S):
+            raise Forbidden("Sign in again first: this needs a sign-in of the last ten minutes.", code="stale_sign_in")
+        return None
+    if not await passwords.matches(password or "", known_hash):
+        async with plane.asking(who.asker) as tx:
+            await audit.record(tx, actor_of(request, who), "proof.failed", f"person:{who.person}", now)
+        raise Forbidden("This is not your password.", code="wrong_password")
+    return known_hash

@@ -1,0 +1,113 @@
+"""What we write to people, as plain text and as simple HTML. Pure."""
+
+from collections.abc import Sequence
+from html import escape
+
+from msgspec import Struct
+
+PAGE = "account.html"
+"""Where links lead. The secret is behind the #: browsers send that to nobody, so it is in no log."""
+
+
+class Letter(Struct, frozen=True):
+    kind: str
+    subject: str
+    text: str
+    html: str
+
+
+def link(public_url: str, what: str, token: str) -> str:
+    return f"{public_url.rstrip('/')}/{PAGE}#{what}={token}"
+
+
+def verify(url: str) -> Letter:
+    return _letter(
+        "verify",
+        "Confirm your e-mail address",
+        ["Somebody, most likely you, made an account at Seedlift with this address. Confirm that it is yours:"],
+        ("Confirm this address", url),
+        ["The link is good for 24 hours. If it was not you, do nothing: without you nobody can use the account."],
+    )
+
+
+def known_already(url: str) -> Letter:
+    return _letter(
+        "known_already",
+        "You have an account already",
+        ["Somebody, most likely you, tried to make an account at Seedlift with this address, which has one already."],
+        ("Sign in, or choose a new password", url),
+        ["If it was not you, do nothing: nothing was changed, and nobody was told."],
+    )
+
+
+def reset(url: str) -> Letter:
+    return _letter(
+        "reset",
+        "Choose a new password",
+        ["Somebody, most likely you, asked for a new password. Choose one here:"],
+        ("Choose a new password", url),
+        ["The link is good once, for 30 minutes. If it was not you, do nothing: your password stays as it is."],
+    )
+
+
+def confirm_email(url: str) -> Letter:
+    return _letter(
+        "confirm_email",
+        "Confirm your new e-mail address",
+        ["Somebody, most likely you, wants to use this address for an account at Seedlift."],
+        ("Use this address", url),
+        ["The link is good for 24 hours. If it was not you, do nothing."],
+    )
+
+
+def email_taken() -> Letter:
+    return _letter(
+        "email_taken",
+        "This address has an account already",
+        ["Somebody, most likely you, wanted to move another account at Seedlift to this address. It has one already:"
+         " sign in to that, delete it or give it another address first."],
+    )  # fmt: skip
+
+
+def invitation(organisation: str, role: str, url: str) -> Letter:
+    return _letter(
+        "invitation",
+        "You are invited to an organisation",
+        [f"You are invited to the organisation {organisation} at Seedlift, as {role}."],
+        ("Look at the invitation", url),
+        ["The link is good for a week, for who is signed in with this address. If you expect nothing, do nothing."],
+    )
+
+
+def organisation_gone(organisation: str) -> Letter:
+    return _letter(
+        "organisation_gone",
+        "An organisation was deleted",
+        [f"The organisation {organisation} at Seedlift, which you were in, was deleted by an owner, with all that it"
+         " had. Your account stays."],
+    )  # fmt: skip
+
+
+def notice(what: str) -> Letter:
+    """Tells of a change that only the owner should have made."""
+    return _letter(
+        "notice",
+        "Your account was changed",
+        [what, "If it was you, there is nothing to do. If not: choose a new password at once, by way of the forgotten"
+         " one. That signs everybody out."],
+    )  # fmt: skip
+
+
+def _letter(
+    kind: str, subject: str, before: Sequence[str], button: tuple[str, str] | None = None, after: Sequence[str] = ()
+) -> Letter:
+    told = [f"{button[0]}:\n{button[1]}"] if button else []
+    text = "\n\n".join(["Hello,", *before, *told, *after, "Seedlift"]) + "\n"
+    shown = [f'<p><a href="{escape(button[1])}">{escape(button[0])}</a></p>'] if button else []
+    paragraphs = [
+        *(f"<p>{escape(p)}</p>" for p in ("Hello,", *before)),
+        *shown,
+        *(f"<p>{escape(p)}</p>" for p in after),
+    ]
+    body = "\n".join([*paragraphs, "<p>Seedlift</p>"])
+    return Letter(kind, subject, text, f'<!doctype html>\n<html lang="en"><meta charset="utf-8">\n{body}\n</html>\n')
