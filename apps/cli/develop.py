@@ -24,13 +24,21 @@ def test(*arguments: Annotated[str, Parameter(allow_leading_hyphen=True)]) -> No
     become("pytest", *at_once, *arguments, cwd=ROOT)
 
 
-def bench(name: str, /, *, quick: bool = False, json: Path | None = None) -> None:
+def bench(
+    name: str,
+    /,
+    *more: Annotated[str, Parameter(allow_leading_hyphen=True)],
+    quick: bool = False,
+    json: Path | None = None,
+) -> None:
     """Measure something; the exit code is 0 when it was measured, whatever the figures say.
 
     Parameters
     ----------
     name
         Which bench: a file of tests/bench.
+    more
+        What this bench takes beside; `seedlift bench NAME -- --help` says it.
     quick
         Less data and fewer rounds.
     json
@@ -39,7 +47,7 @@ def bench(name: str, /, *, quick: bool = False, json: Path | None = None) -> Non
     known = sorted(file.stem for file in BENCHES.glob("[a-z]*.py"))
     if name not in known:
         refuse(f"there is no bench {name!r}; there are: {', '.join(known) or 'none yet'}.")
-    arguments = ["--quick"] if quick else []
+    arguments = [*more, *(["--quick"] if quick else [])]
     if json is not None:
         arguments += ["--json", str(json.absolute())]
     become(f"tests.bench.{name}", *arguments, cwd=ROOT)

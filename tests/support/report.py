@@ -32,11 +32,16 @@ class Arguments(Struct, frozen=True):
     json: Path | None
 
 
+def parser(name: str) -> argparse.ArgumentParser:
+    """What every bench takes; some take more."""
+    made = argparse.ArgumentParser(prog=f"seedlift bench {name}")
+    made.add_argument("--quick", action="store_true", help="smaller and fewer rounds; for trying, not for figures")
+    made.add_argument("--json", type=Path)
+    return made
+
+
 def arguments(name: str) -> Arguments:
-    parser = argparse.ArgumentParser(prog=f"seedlift bench {name}")
-    parser.add_argument("--quick", action="store_true", help="smaller and fewer rounds; for trying, not for figures")
-    parser.add_argument("--json", type=Path)
-    given = parser.parse_args()
+    given = parser(name).parse_args()
     return Arguments(given.quick, given.json)
 
 
@@ -57,7 +62,14 @@ def tell(bench: str, figures: list[Figure], raw: Any, given: Arguments) -> None:
         holds = {None: "", True: "yes", False: "NO"}[figure.holds]
         table.add_row(figure.name, f"{figure.value:.3f}", figure.unit, target, holds)
     Console().print(table)
+    write(bench, figures, raw, given)
+
+
+def write(bench: str, figures: list[Figure], raw: Any, given: Arguments) -> None:
+    """Whole or not at all."""
     if given.json:
         rows = [msgspec.to_builtins(f) | {"holds": f.holds} for f in figures]
         body = {"bench": bench, "machine": machine(), "quick": given.quick, "figures": rows, "raw": raw}
-        given.json.write_text(json.dumps(body, indent=2) + "\n")
+        new = given.json.with_name(f".{given.json.name}.new")
+        new.write_text(json.dumps(body, indent=2) + "\n")
+        new.replace(given.json)
