@@ -18,6 +18,7 @@ from msgspec import Struct
 
 from tests.support import bucket, report, up
 from tests.support.member import Member, signed_up
+from tests.support.ports import free_ports, free_row
 from tests.support.report import Figure
 from tests.support.swarm import Swarm, swarm
 from wire.units import GIB, MIB
@@ -113,8 +114,7 @@ async def emptied(stack: up.Up) -> None:
 
 
 async def measure(case: Case, folder: Path, size: int, rounds: int) -> list[Round]:
-    port = up.free_row()
-    proxy_port = port + up.PORTS_PER_STACK - 1
+    port, (proxy_port,) = free_row(), free_ports(1)
     sets = [f"control.store_url=http://127.0.0.1:{proxy_port}"]
     async with (
         held(("127.0.0.1", port + 3), proxy_port, case.up),

@@ -101,3 +101,10 @@ async def until_state(stack: Up, name: str, state: str, limit_s: float = READY_S
     async with asyncio.timeout(limit_s):
         while (await listed(stack)).get(name, {}).get("state") != state:
             await asyncio.sleep(0.1)
+
+
+async def until_boot_after(stack: Up, name: str, boot: object, limit_s: float = READY_S) -> None:
+    """A new life of it has been heard of."""
+    async with asyncio.timeout(limit_s):
+        while (await listed(stack))[name]["boot"] in (boot, None):
+            await asyncio.sleep(0.1)

@@ -17,7 +17,8 @@ from control.config import Settings
 from control.plane import Plane, open_plane
 from control.serve import bound, public
 from tests.support.nats import NatsServer, running_nats
-from tests.support.servers import Databases, Store, free_ports
+from tests.support.ports import free_ports
+from tests.support.servers import Databases, Store
 from wire.bencode import encode
 
 structlog.configure(

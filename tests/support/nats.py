@@ -15,7 +15,7 @@ from bus.connect import Bus, open_bus
 from bus.credentials import Credentials, GetCredentials, control_credentials
 from bus.jwt import new_seed, public_key
 from tests.support.certs import Authority, Signed, new_authority
-from tests.support.servers import free_ports
+from tests.support.ports import free_ports
 from wire.clock import utcnow
 from wire.ids import AgentId
 

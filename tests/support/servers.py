@@ -1,12 +1,9 @@
 """Real servers for tests: PostgreSQL and the store, started once a session by the same code that `up` uses."""
 
 import os
-import random
 import secrets
-import socket
 import tempfile
 from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
@@ -14,22 +11,9 @@ from msgspec import Struct
 
 from stack import postgres as pg
 from stack import process, s3
+from tests.support.ports import free_ports
 
-PORTS = (12_000, 20_000)
-DICE = random.SystemRandom()
 ENV = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8"}
-
-
-def free_ports(count: int, host: str = "127.0.0.1") -> list[int]:
-    """All held at once, so that no two are the same; below those that the system gives to anybody who asks for any."""
-    with ExitStack() as held:
-        found: list[int] = []
-        while len(found) < count:
-            each = held.enter_context(socket.socket())
-            with suppress(OSError):
-                each.bind((host, DICE.randrange(*PORTS)))
-                found.append(each.getsockname()[1])
-        return found
 
 
 class Databases(Struct, frozen=True, kw_only=True):

@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 import signal
-import socket
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -15,12 +14,11 @@ import asyncpg
 import msgspec
 from msgspec import Struct
 
+from tests.support.ports import free_row
+
 READY_S = 90
 """A first start on a busy machine; far above what it takes, since nothing is measured here."""
 STOP_S = 40
-PORTS_PER_STACK = 100
-FIRST_PORT = 21_000
-WORKERS, ROWS = 4, 25
 CHILDREN = {
     "postgres": "postgres",
     "nats": "nats-server",
@@ -125,27 +123,6 @@ def open_folder() -> Iterator[Path]:
         folder = Path(name)
         folder.chmod(0o711)
         yield folder
-
-
-def free_row() -> int:
-    """A public port whose whole row is free. Each worker has rows of its own, below those that the system gives out."""
-    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % WORKERS
-    for step in range(ROWS):
-        row = worker * ROWS + (os.getpid() + step) % ROWS
-        port = FIRST_PORT + row * PORTS_PER_STACK
-        if all(_is_free(port + n) for n in range(40)):
-            return port
-    raise RuntimeError("no free row of ports")
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
 
 
 @asynccontextmanager

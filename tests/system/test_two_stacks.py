@@ -4,12 +4,13 @@ from pathlib import Path
 
 from tests.support import agents, up
 from tests.support.member import signed_up
+from tests.support.ports import free_row
 from tests.support.swarm import swarm
 from wire.units import MIB
 
 
 async def test_two_stacks_run_side_by_side(stack: up.Up, tmp_path: Path) -> None:
-    async with up.running(tmp_path, port=stack.port + up.PORTS_PER_STACK // 2, demo=False) as second:
+    async with up.running(tmp_path, port=free_row(), demo=False) as second:
         assert second.ready.demo_magnet is None
         async with signed_up(second.api) as here, signed_up(stack.api) as there:
             assert (await here.http.get("/api/v1/jobs")).json()["items"] == []

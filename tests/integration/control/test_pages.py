@@ -8,7 +8,7 @@ import msgspec
 from control.db import Database
 from control.plane import Plane
 from tests.support.control import Api, magnet, serving
-from tests.support.servers import free_ports
+from tests.support.ports import free_ports
 
 
 async def test_it_says_how_it_is_and_what_it_counts(api: Api) -> None:

@@ -16,7 +16,8 @@ from control.config import Settings
 from control.fleet import listener
 from control.plane import Plane, open_plane
 from tests.support.nats import NatsServer, running_nats
-from tests.support.servers import Databases, Store, free_ports
+from tests.support.ports import free_ports
+from tests.support.servers import Databases, Store
 from tests.support.until import until
 
 DATABASE = "fleet_tests"

@@ -14,7 +14,8 @@ from minio.error import S3Error
 from stack import postgres as pg
 from stack import process
 from stack.paths import postgres_bin
-from tests.support.servers import ENV, Databases, Store, free_ports
+from tests.support.ports import free_ports
+from tests.support.servers import ENV, Databases, Store
 
 
 async def test_the_roles_of_the_programs_are_nothing_special(postgres: Databases) -> None:

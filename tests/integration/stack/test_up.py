@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from stack.paths import ROOT
 from tests.integration.stack.test_supervise import is_alive, until
-from tests.support.up import free_row
+from tests.support.ports import free_row
 
 WAIT_S = 60.0
 STANDINS = ROOT / "tests" / "support" / "standins"
