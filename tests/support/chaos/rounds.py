@@ -37,15 +37,43 @@ class Played(Struct, frozen=True):
 async def play(w: World, drawn: Round) -> Played:
     began = time.monotonic()
     w.server_errors.clear()
+    jobs = await asked(w, drawn)
+    wrong = await settled(w, jobs)
+    await removed(w, jobs)
+    wrong += await settled(w, [])
+    return Played(drawn, wrong, time.monotonic() - began)
+
+
+async def asked(w: World, drawn: Round) -> list[Asked]:
     async with asyncio.TaskGroup() as group:
         asking = [group.create_task(_member(w, ask, f"{drawn.number}-{n}")) for n, ask in enumerate(drawn.asks)]
         for blow in drawn.blows:
             group.create_task(_fall(w, blow))
-    jobs = [task.result() for task in asking]
-    wrong = await _settled(w, jobs)
-    await _removed(w, jobs)
-    wrong += await _settled(w, [])
-    return Played(drawn, wrong, time.monotonic() - began)
+    return [task.result() for task in asking]
+
+
+async def settled(w: World, jobs: list[Asked]) -> list[Wrong]:
+    """Looked at until nothing is wrong, then into every object as well; or until that took too long."""
+    until = time.monotonic() + SETTLE_S
+    while True:
+        try:
+            wrong = checker.wrong(await world.picture(w, jobs, digests=False))
+            if not wrong:
+                wrong = checker.wrong(await world.picture(w, jobs, digests=True))
+            if not wrong or time.monotonic() > until:
+                return wrong
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError):
+            if time.monotonic() > until:
+                raise
+        await asyncio.sleep(LOOK_AGAIN_S)
+
+
+async def removed(w: World, jobs: list[Asked]) -> None:
+    """The next round may ask for the same torrents again."""
+    for job in jobs:
+        if job.ending == "paused":
+            await w.asked(job.org, "POST", f"/{job.id}/cancel")
+        await w.asked(job.org, "DELETE", f"/{job.id}")
 
 
 async def _member(w: World, ask: Ask, key: str) -> Asked:
@@ -104,28 +132,3 @@ def _each_with_its_children(pids: list[int], what: signal.Signals) -> None:
     for pid in pids:
         with suppress(ProcessLookupError):
             os.killpg(pid, what)
-
-
-async def _settled(w: World, jobs: list[Asked]) -> list[Wrong]:
-    """Looked at until nothing is wrong, and then into every object; or until that took too long."""
-    until = time.monotonic() + SETTLE_S
-    while True:
-        try:
-            wrong = checker.wrong(await world.picture(w, jobs, digests=False))
-            if not wrong:
-                return checker.wrong(await world.picture(w, jobs, digests=True))
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError):
-            if time.monotonic() > until:
-                raise
-        else:
-            if time.monotonic() > until:
-                return wrong
-        await asyncio.sleep(LOOK_AGAIN_S)
-
-
-async def _removed(w: World, jobs: list[Asked]) -> None:
-    """The next round may ask for the same torrents again."""
-    for job in jobs:
-        if job.ending == "paused":
-            await w.asked(job.org, "POST", f"/{job.id}/cancel")
-        await w.asked(job.org, "DELETE", f"/{job.id}")

@@ -36,8 +36,8 @@ async def sources(folder: Path) -> AsyncIterator[dict[str, Source]]:
             kind: torrent.Kind = "hybrid" if content.hybrid else "v1"
             file.write_bytes(torrent.create(written, trackers=trackers, kind=kind))
             files[content.name] = file
-        with seeder.seeding(dict.fromkeys(files.values(), folder), HOST, 0, rate_bytes=RATE) as peer_port:
-            peers = [f"{HOST}:{peer_port}"]
+        with seeder.seeding(dict.fromkeys(files.values(), folder), HOST, 0, rate_bytes=RATE) as giver:
+            peers = [f"{HOST}:{giver.port}"]
             for file in files.values():
                 await announced(trackers[0], parse_torrent(file.read_bytes()).info.hashes)
             yield {name: _source(file, trackers, peers) for name, file in files.items()}

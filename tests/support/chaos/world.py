@@ -20,6 +20,7 @@ from tests.support.chaos.checker import JobSeen, Picture, Stored
 from tests.support.chaos.schedule import ORGS, Ending
 from tests.support.chaos.swarms import Source, sources
 from tests.support.member import Member, View, signed_up
+from tests.support.ports import free_row
 from tests.support.proxy import StoreProxy, open_proxy
 
 TIME_SCALE = 8
@@ -56,7 +57,7 @@ class World(Struct, frozen=True):
 
 @asynccontextmanager
 async def opened(folder: Path) -> AsyncIterator[World]:
-    port = up.free_row()
+    port = free_row()
     scales = [f"{program}.time_scale={TIME_SCALE}" for program in ("control", "agent")]
     (folder / "content").mkdir()
     async with open_proxy(("127.0.0.1", port + 3)) as proxy, sources(folder / "content") as made:
