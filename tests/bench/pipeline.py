@@ -17,6 +17,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from tests.support import bucket, report, up
+from tests.support.folders import open_folder
 from tests.support.member import Member, signed_up
 from tests.support.ports import free_ports, free_row
 from tests.support.report import Figure
@@ -132,7 +133,7 @@ async def main() -> None:
     given = report.arguments("pipeline")
     size, rounds = (GIB // 8, 1) if given.quick else (GIB, ROUNDS)
     figures, raw = [], {}
-    with up.open_folder() as folder:
+    with open_folder() as folder:
         for case in CASES:
             done = await measure(case, folder, size, rounds)
             ratio = statistics.median(r.ratio for r in done)

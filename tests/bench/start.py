@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 from tests.support import report, up
+from tests.support.folders import open_folder
 from tests.support.report import Figure
 from wire.units import KIB
 
@@ -25,7 +26,7 @@ def pss_mib(pid: int) -> float:
 
 async def main() -> None:
     given = report.arguments("start")
-    with up.open_folder() as folder:
+    with open_folder() as folder:
         first = await timed(folder)
         later = [await timed(folder) for _ in range(STARTS)]
         async with up.running(folder) as stack:

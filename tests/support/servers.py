@@ -2,7 +2,6 @@
 
 import os
 import secrets
-import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from msgspec import Struct
 
 from stack import postgres as pg
 from stack import process, s3
+from tests.support.folders import open_folder
 from tests.support.ports import free_ports
 
 ENV = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8"}
@@ -42,10 +42,7 @@ class Store(Struct, frozen=True, kw_only=True):
 
 @pytest.fixture(scope="session")
 def servers_dir() -> Iterator[Path]:
-    """Not pytest's own folder: that is private, and as root PostgreSQL must be able to enter it as another account."""
-    with tempfile.TemporaryDirectory(prefix="seedlift-test-") as name:
-        folder = Path(name)
-        folder.chmod(0o711)
+    with open_folder() as folder:
         yield folder
 
 

@@ -5,9 +5,8 @@ import json
 import os
 import signal
 import sys
-import tempfile
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import asyncpg
@@ -114,15 +113,6 @@ def _command_of(pid: int) -> str:
     with suppress(OSError):
         return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
     return ""
-
-
-@contextmanager
-def open_folder() -> Iterator[Path]:
-    """Others may pass through it: as root, PostgreSQL runs as another account, which pytest's folders keep out."""
-    with tempfile.TemporaryDirectory(prefix="seedlift-test-", ignore_cleanup_errors=True) as name:
-        folder = Path(name)
-        folder.chmod(0o711)
-        yield folder
 
 
 @asynccontextmanager

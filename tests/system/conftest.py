@@ -6,19 +6,20 @@ from pathlib import Path
 import pytest
 
 from tests.support import up
+from tests.support.folders import open_folder
 from tests.support.member import Member, signed_up
 
 
 @pytest.fixture
 def tmp_path() -> Iterator[Path]:
     """Instead of pytest's: see `open_folder`."""
-    with up.open_folder() as folder:
+    with open_folder() as folder:
         yield folder
 
 
 @pytest.fixture(scope="session")
 async def stack() -> AsyncIterator[up.Up]:
-    with up.open_folder() as folder:
+    with open_folder() as folder:
         async with up.running(folder) as running:
             yield running
 

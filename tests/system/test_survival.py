@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import bucket, control_bus, up
+from tests.support.folders import open_folder
 from tests.support.member import Member, signed_up
 from tests.support.swarm import Swarm, swarm
 from wire.metainfo import parse_torrent
@@ -30,7 +31,7 @@ PATIENCE = ["control.time_scale=4"]
 
 @pytest.fixture(scope="module")
 async def hardy() -> AsyncIterator[up.Up]:
-    with up.open_folder() as folder:
+    with open_folder() as folder:
         async with up.running(folder, sets=PATIENCE) as running:
             yield running
 

@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests.support import agents, certs, up
+from tests.support.folders import open_folder
 from wire.clock import utcnow
 from wire.ids import new_id
 
@@ -21,7 +22,7 @@ CUT_S = 2
 
 @pytest.fixture(scope="module")
 async def guarded() -> AsyncIterator[up.Up]:
-    with up.open_folder() as folder:
+    with open_folder() as folder:
         async with up.running(folder, "--agents", "0", demo=False) as running:
             yield running
 
