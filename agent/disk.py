@@ -114,7 +114,7 @@ class Disk:
         shutil.rmtree(self.data(transfer), ignore_errors=True)
 
     def orphans(self, known: Collection[TransferId]) -> list[str]:
-        """Folders of no transfer that we know: thrown away, and named. Nothing makes them but a crash or a bug."""
+        """Folders of no transfer that we know: thrown away, and named."""
         names = {str(transfer) for transfer in known}
         found = [folder for folder in self._transfers.iterdir() if folder.name not in names]
         for folder in found:

@@ -67,8 +67,8 @@ HEARD_S = 20.0
 """A lease: for as long as the control plane has not answered, nobody else is to blame."""
 HAND_OVER_S = 8.0
 """For parts on their way to the store, when others shall go on with our transfers."""
-ORPHANS_S = 600.0
-"""How often folders of no transfer are looked for: there should be none."""
+ORPHANS_S = 5.0
+"""How often folders of no transfer are looked for: what libtorrent still writes after a torrent left makes one anew."""
 
 
 class Driver:
@@ -486,7 +486,7 @@ class Driver:
             await asyncio.sleep(ORPHANS_S)
             known = {*self._transfers, *self.desired.wanted, *(found.transfer for found in self._found)}
             if orphans := self._disk.orphans(known):
-                log.warning("disk.orphans", folders=orphans)
+                log.info("disk.orphans", folders=orphans)
 
     async def _tick(self) -> None:
         for tick in itertools.count():

@@ -33,14 +33,20 @@ class Arguments(Struct, frozen=True):
     long: bool = False
 
 
+def parser(name: str) -> argparse.ArgumentParser:
+    """What every bench takes; some take more."""
+    made = argparse.ArgumentParser(prog=f"seedlift bench {name}")
+    made.add_argument("--quick", action="store_true", help="smaller and fewer rounds; for trying, not for figures")
+    made.add_argument("--json", type=Path)
+    return made
+
+
 def arguments(name: str, *, long: str | None = None) -> Arguments:
     """`long` says what `--long` adds, where a bench has it."""
-    parser = argparse.ArgumentParser(prog=f"seedlift bench {name}")
-    parser.add_argument("--quick", action="store_true", help="smaller and fewer rounds; for trying, not for figures")
-    parser.add_argument("--json", type=Path)
+    made = parser(name)
     if long:
-        parser.add_argument("--long", action="store_true", help=long)
-    given = parser.parse_args()
+        made.add_argument("--long", action="store_true", help=long)
+    given = made.parse_args()
     return Arguments(given.quick, given.json, bool(long) and given.long)
 
 
@@ -61,6 +67,11 @@ def tell(bench: str, figures: list[Figure], raw: Any, given: Arguments) -> None:
         holds = {None: "", True: "yes", False: "NO"}[figure.holds]
         table.add_row(figure.name, f"{figure.value:.3f}", figure.unit, target, holds)
     Console().print(table)
+    write(bench, figures, raw, given)
+
+
+def write(bench: str, figures: list[Figure], raw: Any, given: Arguments) -> None:
+    """Whole or not at all."""
     if given.json:
         rows = [msgspec.to_builtins(f) | {"holds": f.holds} for f in figures]
         body = {
@@ -70,4 +81,6 @@ def tell(bench: str, figures: list[Figure], raw: Any, given: Arguments) -> None:
             "figures": rows,
             "raw": msgspec.to_builtins(raw),
         }
-        given.json.write_text(json.dumps(body, indent=2) + "\n")
+        new = given.json.with_name(f".{given.json.name}.new")
+        new.write_text(json.dumps(body, indent=2) + "\n")
+        new.replace(given.json)

@@ -28,6 +28,15 @@ class Swarm(Struct, frozen=True):
     magnet: str
     content: Path
     """The folder with the torrent's files, by their paths in it."""
+    process: asyncio.subprocess.Process
+
+    async def sent_bytes(self) -> int:
+        """What its seeder has given away so far."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write(b"\n")
+        async with asyncio.timeout(START_S):
+            return int(await self.process.stdout.readline())
 
 
 def write_content(folder: Path, sizes: Mapping[str, int], seed: int = 1) -> Path:
@@ -56,14 +65,20 @@ async def swarm(
     content = write_content(folder / f"content-{seed}", sizes, seed)
     arguments = [str(folder), str(content), kind, str(piece_bytes), str(rate_bytes)]
     process = await asyncio.create_subprocess_exec(
-        *prefix, sys.executable, "-m", "tests.support.swarm", *arguments, stdout=asyncio.subprocess.PIPE
+        *prefix,
+        sys.executable,
+        "-m",
+        "tests.support.swarm",
+        *arguments,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
     )
     assert process.stdout is not None
     try:
         async with asyncio.timeout(START_S + sum(sizes.values()) / HASHED_BYTES_S):
             magnet = (await process.stdout.readline()).decode().strip()
         assert magnet, "the seeder did not start"
-        yield Swarm((folder / f"{content.name}.torrent").read_bytes(), magnet, content)
+        yield Swarm((folder / f"{content.name}.torrent").read_bytes(), magnet, content, process)
     finally:
         process.terminate()
         await process.wait()
@@ -74,10 +89,19 @@ async def main(folder: Path, content: Path, kind: torrent.Kind, piece_bytes: int
     async with tracker.serve(HOST, 0) as port:
         trackers = [f"http://{HOST}:{port}/announce"]
         file.write_bytes(torrent.create(content, trackers=trackers, kind=kind, piece_bytes=piece_bytes))
-        with seeder.seeding({file: content.parent}, HOST, 0, rate_bytes=rate_bytes) as peer_port:
+        with seeder.seeding({file: content.parent}, HOST, 0, rate_bytes=rate_bytes) as giver:
             await announced(trackers[0], parse_torrent(file.read_bytes()).info.hashes)
-            print(torrent.magnet(file.read_bytes(), trackers=trackers, peers=[f"{HOST}:{peer_port}"]), flush=True)
-            await asyncio.Event().wait()
+            print(torrent.magnet(file.read_bytes(), trackers=trackers, peers=[f"{HOST}:{giver.port}"]), flush=True)
+            async for _ in asks():
+                print(giver.sent_bytes(), flush=True)
+
+
+async def asks() -> AsyncIterator[bytes]:
+    """Lines of stdin, until it is closed."""
+    lines = asyncio.StreamReader()
+    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
+    async for line in lines:
+        yield line
 
 
 async def announced(tracker_url: str, hashes: InfoHashes) -> None:

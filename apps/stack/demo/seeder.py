@@ -9,12 +9,20 @@ import libtorrent as lt
 EVERYWHERE = ("0.0.0.0", "255.255.255.255")
 
 
-@contextmanager
-def seeding(torrents: dict[Path, Path], host: str, port: int, *, rate_bytes: int = 0) -> Iterator[int]:
-    """Torrent files with the folder that their content lies in. `rate_bytes` a second over all peers; 0 is no limit.
+class Seeder:
+    def __init__(self, session: lt.session) -> None:
+        self._session = session
+        self.port: int = session.listen_port()
+        """It matters where 0 was asked for."""
 
-    Gives the port, which matters where 0 was asked for.
-    """
+    def sent_bytes(self) -> int:
+        """Payload, to all peers together."""
+        return int(self._session.status().total_payload_upload)
+
+
+@contextmanager
+def seeding(torrents: dict[Path, Path], host: str, port: int, *, rate_bytes: int = 0) -> Iterator[Seeder]:
+    """Torrent files with the folder that their content lies in. `rate_bytes` a second over all peers; 0 is no limit."""
     session = lt.session(
         {
             "listen_interfaces": f"{host}:{port}",
@@ -43,7 +51,7 @@ def seeding(torrents: dict[Path, Path], host: str, port: int, *, rate_bytes: int
         add.flags &= ~(lt.torrent_flags.paused | lt.torrent_flags.auto_managed)
         session.add_torrent(add)
     try:
-        yield session.listen_port()
+        yield Seeder(session)
     finally:
         session.pause()
 

@@ -64,8 +64,8 @@ async def test_a_rate_limited_seeder_limits_peers_on_loopback_too(tmp_path: Path
     """Without the peer class filter the mebibyte is there at once; with it, most of it is not yet."""
     file = tmp_path / "content.torrent"
     file.write_bytes(torrent.create(content, trackers=[announce], piece_bytes=16 * KIB))
-    with seeder.seeding({file: content.parent}, HOST, 0, rate_bytes=64 * KIB) as port:
-        add = lt.parse_magnet_uri(torrent.magnet(file.read_bytes(), trackers=[], peers=[f"{HOST}:{port}"]))
+    with seeder.seeding({file: content.parent}, HOST, 0, rate_bytes=64 * KIB) as giver:
+        add = lt.parse_magnet_uri(torrent.magnet(file.read_bytes(), trackers=[], peers=[f"{HOST}:{giver.port}"]))
         session, handle = leecher(tmp_path, add)
         deadline = time.monotonic() + WAIT_S
         while handle.status().total_done < 64 * KIB:

@@ -1,0 +1,1 @@
+"""The checker of chaos rounds, on pictures made by hand."""
