@@ -72,7 +72,7 @@ class Settings(Struct, frozen=True, kw_only=True, dict=True):
     """Pages from elsewhere that may use the API with keys: `https://a.example.org`, by commas."""
     mail_from: str = "Seedlift <seedlift@localhost>"
     smtp_host: str | None = None
-    """Without it mails stay in the outbox, where operators read them."""
+    """Without it mails stay in the outbox, where admins read them."""
     smtp_port: int = 587
     smtp_security: Literal["starttls", "tls", "none"] = "starttls"
     smtp_user: str | None = None

@@ -97,8 +97,8 @@ BY_KEY = frozenset({P.PROFILE_READ, P.TOKENS_MAKE})
 BY_TOKEN = frozenset({P.PROFILE_READ})
 """A token that makes tokens would never end."""
 
-SCOPES = frozenset({*IN_ORGANISATION, *ON_PLATFORM})
-"""What a key may carry."""
+SCOPES = frozenset({*IN_ORGANISATION, *ON_PLATFORM} - {P.MAILS_READ})
+"""What a key may carry. With mails it could ask for a new password of its owner, and read the link."""
 READ_ONLY, FULL = "read-only", "full"
 PRESETS: dict[str, frozenset[Permission]] = {
     READ_ONLY: frozenset(

@@ -1,6 +1,6 @@
 """Loop `mail`: what is in the outbox of mails goes to the SMTP server, or fails with its reason.
 
-A mail goes twice rather than never. Without a server nothing is sent: operators read the outbox.
+A mail goes twice rather than never. Without a server nothing is sent: admins read the outbox.
 """
 
 import asyncio

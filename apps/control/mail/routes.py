@@ -1,4 +1,4 @@
-"""Routes of mail: the outbox, for operators."""
+"""Routes of mail: the outbox, for admins."""
 
 import datetime as dt
 from uuid import UUID
@@ -26,7 +26,7 @@ class MailView(Struct, frozen=True):
     created_at: dt.datetime
     ended_at: dt.datetime | None
     text: str | None
-    """Only where no server sends mails: else a link in it would let operators into other people's accounts."""
+    """Only where no server sends mails: else a link in it would let admins into other people's accounts."""
 
 
 class Mails(Struct, frozen=True):

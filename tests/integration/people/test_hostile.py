@@ -26,8 +26,9 @@ async def test_hostile_bodies_in_person_are_refused_and_change_nothing(person: h
         for path, item in said["paths"].items()
         for method, operation in item.items()
         if path.startswith("/api/v1/auth/") and path != ENDS_IT and method in METHODS and method != "get"
+        if operation["security"] != [{}]  # the others are tried by nobody, with all that is odd
     ]
-    assert len(operations) > 20
+    assert len(operations) > 15
     cases = [
         Case(op.method, op.at(str(new_id())), body, (("Content-Type", b"application/json"),))
         for op in operations

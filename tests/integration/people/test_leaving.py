@@ -1,5 +1,7 @@
 """Leaving, and taking one's data along."""
 
+import asyncio
+
 import msgspec
 
 from control.loops import close
@@ -46,6 +48,36 @@ async def test_the_last_owner_does_not_leave_others_without_one(own: Api) -> Non
     kept = await own.databases.sql(f"SELECT removed_at IS NULL FROM jobs WHERE id = '{job}'")
     assert kept == "t", "what others share stays theirs"
     assert await own.databases.sql(f"SELECT person_id FROM members WHERE org_id = '{org}'") == them
+
+
+async def test_of_two_owners_who_leave_at_once_one_stays_with_the_others(own: Api) -> None:
+    one, two, third = await registered(own), await registered(own), await registered(own)
+    async with signed_in(own, one) as first, signed_in(own, two) as second:
+        org = (await first.get("/api/v1/auth/me")).json()["organisation"]["id"]
+        for who, role in ((two, "owner"), (third, "viewer")):
+            await own.databases.sql(
+                "INSERT INTO members (org_id, person_id, role, joined_at)"
+                f" SELECT '{org}', id, '{role}', now() FROM people WHERE email = '{who.email}'"
+            )
+        async with asyncio.TaskGroup() as group:
+            leaving = [
+                group.create_task(
+                    http.post("/api/v1/auth/leave", json={"confirm": who.email, "password": who.password})
+                )
+                for http, who in ((first, one), (second, two))
+            ]
+        assert sorted(each.result().status_code for each in leaving) == [204, 409]
+    owners = await own.databases.sql(f"SELECT count(*) FROM members WHERE org_id = '{org}' AND role = 'owner'")
+    assert owners == "1"
+
+
+async def test_who_has_a_role_on_the_platform_does_not_leave_with_it(own: Api) -> None:
+    mine = await registered(own)
+    await own.databases.sql(f"UPDATE people SET platform_role = 'superadmin' WHERE email = '{mine.email}'")
+    async with signed_in(own, mine) as http:
+        refused = await http.post("/api/v1/auth/leave", json={"confirm": mine.email, "password": mine.password})
+        assert (refused.status_code, refused.json()["code"]) == (409, "platform_role")
+        assert (await http.get("/api/v1/auth/me")).status_code == 200
 
 
 async def test_an_export_has_every_row_about_me_and_no_secret(own: Api) -> None:

@@ -85,7 +85,7 @@ async def test_a_key_is_not_enough_to_change_what_is_personal(own: Api) -> None:
         program.headers["Authorization"] = f"Bearer {key}"
         for method, path in (("POST", "password"), ("POST", "leave"), ("GET", "export"), ("GET", "sessions")):
             answer = await program.request(method, f"/api/v1/auth/{path}", json={"new": "x", "confirm": "x"})
-            assert (answer.status_code, answer.json()["code"]) == (403, "needs_session"), path
+            assert (answer.status_code, answer.json()["code"]) == (403, "permission_denied"), path
 
 
 async def test_guessing_the_password_in_a_borrowed_browser_is_slowed_down_there_alone(own: Api) -> None:

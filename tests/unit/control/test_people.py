@@ -98,6 +98,16 @@ def test_what_was_put_for_one_row_opens_in_no_other_and_not_when_changed() -> No
         Vault({2: os.urandom(32)}).open(kept, "totp:a")
 
 
+def test_what_the_key_of_the_secret_before_encrypted_is_readable_while_that_is_named() -> None:
+    old, new = (vault.derived(os.urandom(32)) for _ in range(2))
+    kept = Vault({vault.DERIVED: old}).put(b"secret", "totp:a")
+    both = Vault({vault.DERIVED: new}, [old])
+    assert both.open(kept, "totp:a") == b"secret"
+    assert Vault({vault.DERIVED: new}).open(both.put(b"now", "totp:a"), "totp:a") == b"now"
+    with pytest.raises(CannotOpen):
+        Vault({vault.DERIVED: new}).open(kept, "totp:a")
+
+
 def test_the_vaults_keys_are_lines_of_version_and_key() -> None:
     assert vault.read_keys(f"# comment\n1 {'00' * 32}\n\n2 {'ff' * 32}\n") == {1: bytes(32), 2: b"\xff" * 32}
     for bad in (f"0 {'00' * 32}", f"256 {'00' * 32}", "1 00", f"1 {'00' * 32}\n1 {'00' * 32}", "x y"):
