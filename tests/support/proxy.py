@@ -17,6 +17,8 @@ from typing import Literal
 
 from msgspec import Struct
 
+from stack.listen import listening
+
 CHUNK_BYTES = 256 * 1024
 BURST_S = 0.02
 """What an idle bucket may hold: small, so that a rate is a rate from the first moment."""
@@ -165,12 +167,11 @@ async def open_proxy(target: tuple[str, int], rate: float | None = None, port: i
     proxy = StoreProxy(target, rate)
     listener = socket.create_server(("127.0.0.1", port))
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, CHUNK_BYTES)
-    server = await asyncio.start_server(proxy.serve, sock=listener, limit=CHUNK_BYTES)
-    proxy.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     try:
-        yield proxy
+        async with listening(proxy.serve, listener, limit=CHUNK_BYTES) as found:
+            proxy.url = f"http://127.0.0.1:{found}"
+            yield proxy
     finally:
-        server.close()
         proxy.cut()
 
 

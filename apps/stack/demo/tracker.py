@@ -2,12 +2,15 @@
 
 import asyncio
 import ipaddress
+import socket
 import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from urllib.parse import parse_qsl, urlsplit
 
 from msgspec import Struct
+
+from stack.listen import listening
 
 INTERVAL_S = 30
 READ_S = 10.0
@@ -45,14 +48,8 @@ class Swarms:
 async def serve(host: str, port: int) -> AsyncIterator[int]:
     """Gives the port, which matters where 0 was asked for."""
     swarms = Swarms()
-    asking: set[asyncio.StreamWriter] = set()
-    is_over = False
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if is_over:  # it was let in at the last moment
-            writer.transport.abort()
-            return
-        asking.add(writer)
         try:
             async with asyncio.timeout(READ_S):
                 head = await reader.readuntil(b"\r\n\r\n")
@@ -62,22 +59,9 @@ async def serve(host: str, port: int) -> AsyncIterator[int]:
                 await writer.drain()
         except (OSError, TimeoutError, EOFError, ValueError, IndexError, asyncio.LimitOverrunError):
             pass  # not a tracker's client: hang up
-        finally:
-            asking.discard(writer)
-            writer.close()
 
-    server = await asyncio.start_server(answer, host, port, limit=LINE_BYTES)
-    async with server:
-        try:
-            yield server.sockets[0].getsockname()[1]
-        finally:
-            # Nobody else is let in. Who was a moment ago is attached to the server first, or asyncio would forget him.
-            is_over = True
-            for listening in server.sockets:
-                asyncio.get_running_loop().remove_reader(listening.fileno())
-            await asyncio.sleep(0)
-            for writer in asking:
-                writer.transport.abort()
+    async with listening(answer, socket.create_server((host, port)), limit=LINE_BYTES) as found:
+        yield found
 
 
 def reply(swarms: Swarms, target: str, host: str) -> bytes:

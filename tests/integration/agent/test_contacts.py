@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from agent.config import Settings
 from agent.engine.api import Add
 from agent.engine.session import Session
+from stack.listen import listening
 from tests.integration.agent.swarm import Seeded, new_transfer, seed
 from tests.support.until import until
 
@@ -90,17 +91,13 @@ class Friend(asyncio.DatagramProtocol):
             self.asked.add(path)
         except (OSError, EOFError, TimeoutError):
             pass
-        finally:
-            writer.close()
 
 
 @asynccontextmanager
 async def friend(answers: Mapping[str, bytes] = NOTHING) -> AsyncIterator[Friend]:
     made = Friend(answers)
-    server = await asyncio.start_server(made.hear, ALLOWED, 0)
-    made.port = server.sockets[0].getsockname()[1]
-    transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(lambda: made, (ALLOWED, made.port))
-    async with server:
+    async with listening(made.hear, socket.create_server((ALLOWED, 0))) as made.port:
+        transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(lambda: made, (ALLOWED, made.port))
         yield made
     transport.close()
 

@@ -5,6 +5,7 @@ Each on both event loops: agents run on uvloop, whose transports are not asyncio
 
 import asyncio
 import hashlib
+import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
@@ -14,6 +15,7 @@ import pytest
 import uvloop
 
 from agent.store import BadGrant, Store, StoreAway, StoreRefused
+from stack.listen import listening
 from tests.support.certs import new_authority
 from wire.messages import Grant
 from wire.units import MIB
@@ -79,13 +81,12 @@ class Server:
 async def serving(say: Say | None = None, tls: ssl.SSLContext | None = None) -> AsyncIterator[Server]:
     server = Server(say or (lambda reader, writer: server.stores(reader, writer)))
     async with asyncio.timeout(LIMIT_S):
-        listening = await asyncio.start_server(server.serve, "127.0.0.1", 0, ssl=tls)
-        server.url = f"{'https' if tls else 'http'}://127.0.0.1:{listening.sockets[0].getsockname()[1]}"
-        try:
-            yield server
-        finally:
-            listening.close()
-            await server.close()
+        async with listening(server.serve, socket.create_server(("127.0.0.1", 0)), tls=tls) as port:
+            server.url = f"{'https' if tls else 'http'}://127.0.0.1:{port}"
+            try:
+                yield server
+            finally:
+                await server.close()
 
 
 def body_of(*pieces: bytes) -> Callable[[], AsyncIterator[memoryview]]:

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import json
+import socket
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -16,6 +17,7 @@ from control.config import Settings
 from control.jobs.model import Job
 from control.transfers.model import Object, Part, Transfer
 from stack.demo import torrent
+from stack.listen import listening
 from tests.integration.fleet.conftest import TIME_SCALE
 from tests.support import room as rooms
 from tests.support.agents import Hand
@@ -48,11 +50,9 @@ async def tracker_that_says(answer: bytes) -> AsyncIterator[str]:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%b" % (len(answer), answer))
         await writer.drain()
-        writer.close()
 
-    server = await asyncio.start_server(say, HOST, 0)
-    async with server:
-        yield f"http://{HOST}:{server.sockets[0].getsockname()[1]}/announce?passkey={PASSKEY}"
+    async with listening(say, socket.create_server((HOST, 0))) as port:
+        yield f"http://{HOST}:{port}/announce?passkey={PASSKEY}"
 
 
 def unseeded(folder: Path, *trackers: str, seed: int = 7) -> bytes:
