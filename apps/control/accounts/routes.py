@@ -47,6 +47,7 @@ async def log_in(
     browser, actor = browser_of(request, plane.settings), actor_of(request)
     answer = await sign_in.with_password(plane, data.email, data.password, browser, actor, now)
     if answer is None:
+        tell_about(request, await sign_in.tried(plane, email=account))
         await throttling.hit(throttle.FAIL_PASSWORD, ip, now=now)
         raise NotSignedIn(f"E-mail and password do not belong together{_OR_NOT_YET[plane.settings.must_verify]}.",
                           code="bad_credentials")  # fmt: skip

@@ -102,7 +102,7 @@ async def test_what_was_refused_stands_in_the_log_with_who_and_how_bad(own: Api)
     person = f"person:{me['id']}"
     assert await events(own, f"org_id = '{me['organisation']['id']}' AND severity <> 'info'") == [
         ["sign_in.failed", "notice", "somebody", person, "bad_credentials"],
-        ["permission.refused", "warning", person, "route:/api/v1/fleet/agents", "operators_only"],
+        ["permission.refused", "warning", person, "route:/api/v1/fleet/agents", "permission_denied"],
         ["request.forged", "warning", person, "route:/api/v1/auth/keys", "csrf"],
     ]
     assert [each["action"] for each in shown] == ["request.forged", "permission.refused"]

@@ -46,7 +46,7 @@ def test_a_clean_picture_is_clean() -> None:
         (of_job(state=None), Fault.LOST_JOB),
         (of_job(moves=JOB.moves[1:]), Fault.ILLEGAL_MOVE),
         (of_job(moves=[*JOB.moves[:1], ("downloading", "completed")]), Fault.ILLEGAL_MOVE),
-        (of_job(moves=[*JOB.moves, ("completed", "downloading"), ("downloading", "completed")]), Fault.ILLEGAL_MOVE),
+        (of_job(moves=[*JOB.moves, ("completed", "paused"), ("paused", "completed")]), Fault.ILLEGAL_MOVE),
         (of_job(moves=JOB.moves[:2]), Fault.ILLEGAL_MOVE),
         ({"objects": {KEY: "aa", SECOND: "aa"}}, Fault.DUPLICATE_STORE),
         ({"named": [Stored(KEY, file=0, epoch=2, transfer_epoch=2)]}, Fault.DUPLICATE_STORE),
