@@ -9,6 +9,7 @@
 
 import fcntl
 import shutil
+from collections.abc import Collection
 from pathlib import Path
 from typing import BinaryIO
 from uuid import UUID
@@ -76,6 +77,14 @@ class Disk:
                 shutil.rmtree(thrown, ignore_errors=True)
             else:
                 thrown.unlink(missing_ok=True)
+
+    def orphans(self, known: Collection[TransferId]) -> list[str]:
+        """Folders of no transfer that we know: thrown away, and named."""
+        names = {str(transfer) for transfer in known}
+        found = [folder for folder in self._transfers.iterdir() if folder.name not in names]
+        for folder in found:
+            self._discard(folder)
+        return [folder.name for folder in found]
 
     def room_for(self, size_bytes: int) -> bool:
         return shutil.disk_usage(self._transfers).free - RESERVE_BYTES >= size_bytes

@@ -50,6 +50,8 @@ log = logs.get(__name__)
 
 TICK_S = 1.0
 """How often the engine says its rates."""
+ORPHANS_S = 5.0
+"""How often folders of no transfer are looked for: what libtorrent still writes after a torrent left makes one anew."""
 
 
 class Driver:
@@ -97,6 +99,7 @@ class Driver:
     async def run(self) -> None:
         async with asyncio.TaskGroup() as self._group:
             self._group.create_task(self._tick())
+            self._group.create_task(self._clean())
             self._sweep()
             while True:
                 event = await self._inbox.get()
@@ -340,6 +343,14 @@ class Driver:
     def _sweep(self) -> None:
         if self._group is not None:
             self._group.create_task(asyncio.to_thread(self._disk.sweep))
+
+    async def _clean(self) -> None:
+        while True:
+            await asyncio.sleep(ORPHANS_S)
+            known = {*self._transfers, *self.desired.wanted, *(found.transfer for found in self._found)}
+            if orphans := self._disk.orphans(known):
+                log.info("disk.orphans", folders=orphans)
+                self._sweep()
 
     async def _tick(self) -> None:
         while True:

@@ -75,3 +75,12 @@ def test_there_is_no_room_for_more_than_the_disk_has(tmp_path: Path) -> None:
     assert disk.room_for(1)
     assert not disk.room_for(2**60)
     disk.close()
+
+
+def test_folders_of_no_transfer_are_thrown_away_while_others_work(tmp_path: Path) -> None:
+    disk = Disk(tmp_path)
+    kept, orphan = held(disk, 1), held(disk, 1)
+    assert disk.orphans([kept]) == [str(orphan)]
+    assert disk.orphans([kept]) == []
+    assert disk.found() == [Found(kept, 1)]
+    disk.close()
