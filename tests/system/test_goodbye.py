@@ -17,7 +17,7 @@ LIMIT_S = 30
 async def test_an_agent_ends_though_the_control_plane_and_the_store_hang(tmp_path: Path) -> None:
     async with up.running(tmp_path / "stack", "--agents", "0", sets=PATIENCE) as stack:
         async with agents.running(stack, "one", tmp_path / "one", time_scale=4) as one:
-            async with swarm(tmp_path, SIZES, rate_bytes=RATE) as slow, signed_up(stack.api) as member:
+            async with swarm(tmp_path, SIZES, rate_bytes=RATE // 4) as slow, signed_up(stack.api) as member:
                 job = await member.add_torrent(slow.torrent)
                 await midway(member, job["id"])
                 hung = [*stack.pids("api"), *stack.pids("s3")]
