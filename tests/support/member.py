@@ -83,18 +83,22 @@ class Member:
 
     async def until(self, job_id: str, *states: str, limit_s: float = WAIT_S) -> View:
         """Waits on the public stream until the job is in one of the states; comes back after every cut."""
-        async with asyncio.timeout(limit_s):
-            while True:
-                try:
-                    async with self.hearing(job_id) as heard:
-                        async for said in heard:
-                            state = said.data.get("state")
-                            if state in states:
-                                return await self.job(job_id)
-                            assert state not in JOB_ENDS, f"the job ended otherwise: {said}"
-                except (httpx.TransportError, httpx.HTTPStatusError):
-                    pass
-                await asyncio.sleep(0.2)
+        last: Said | None = None
+        try:
+            async with asyncio.timeout(limit_s):
+                while True:
+                    try:
+                        async with self.hearing(job_id) as heard:
+                            async for last in heard:
+                                state = last.data.get("state")
+                                if state in states:
+                                    return await self.job(job_id)
+                                assert state not in JOB_ENDS, f"the job ended otherwise: {last}"
+                    except (httpx.TransportError, httpx.HTTPStatusError):
+                        pass
+                    await asyncio.sleep(0.2)
+        except TimeoutError:
+            raise AssertionError(f"in {limit_s:.0f} s the job did not come to {states}; it said last: {last}") from None
 
     async def files(self, job_id: str) -> list[View]:
         items: list[View] = []

@@ -18,6 +18,8 @@ from tests.support.ports import free_row
 READY_S = 90
 """A first start on a busy machine; far above what it takes, since nothing is measured here."""
 STOP_S = 40
+SAID_LAST = 12_000
+"""Characters of a log that are shown with a failure."""
 CHILDREN = {
     "postgres": "postgres",
     "nats": "nats-server",
@@ -76,6 +78,10 @@ class Up:
             os.kill(pid, signal.SIGKILL)
         return pids
 
+    def said_last(self) -> str:
+        """The end of its log."""
+        return self.log.read_text(errors="replace")[-SAID_LAST:]
+
     @asynccontextmanager
     async def database(self) -> AsyncIterator[asyncpg.Connection]:
         """As the role that sees every organisation."""
@@ -128,6 +134,9 @@ async def running(
     up = await begin(folder, *args, sets=sets, port=port, demo=demo, prefix=prefix)
     try:
         yield up
+    except BaseException:
+        print(up.said_last())  # pytest shows it with the failure
+        raise
     finally:
         try:
             await up.stop()
@@ -160,7 +169,7 @@ async def begin(
         async with asyncio.timeout(READY_S):
             while not ready_file.exists():
                 if process.returncode is not None:
-                    raise RuntimeError(f"up ended with {process.returncode}:\n{log.read_text()[-4000:]}")
+                    raise RuntimeError(f"up ended with {process.returncode}:\n{log.read_text()[-SAID_LAST:]}")
                 await asyncio.sleep(0.05)
     except BaseException:
         if process.returncode is None:

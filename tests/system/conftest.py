@@ -1,6 +1,6 @@
 """One stack for the stories that leave it whole; those that break things start their own."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -15,6 +15,15 @@ def tmp_path() -> Iterator[Path]:
     """Instead of pytest's: see `open_folder`."""
     with open_folder() as folder:
         yield folder
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Function) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A story that failed on the common stack shows what that said last."""
+    report = yield
+    if report.failed and isinstance(stack := item.funcargs.get("stack"), up.Up):
+        report.sections.append(("the stack said last", stack.said_last()))
+    return report
 
 
 @pytest.fixture(scope="session")
