@@ -23,7 +23,7 @@ from tests.support.servers import ENV, Store
 from tests.support.swarm import HOST, swarm
 from wire.units import MIB
 
-START_S = 60
+START_S = 120
 SIZES = {"a.bin": 9 * MIB, "b.txt": 100}
 
 
