@@ -73,7 +73,7 @@ async def begin(
 ) -> Begun:
     await prove(plane, throttling, request, who, data.password)
     async with plane.asking(who.asker) as tx:
-        return await passkeys.begin(tx, plane.settings, who.person, who.email, utcnow())
+        return await passkeys.begin(tx, plane.settings, who.person, who.email, actor_of(request, who), utcnow())
 
 
 @post(

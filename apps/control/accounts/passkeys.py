@@ -49,7 +49,7 @@ class Begun(Struct, frozen=True):
     """For `navigator.credentials`: WebAuthn's own words."""
 
 
-async def begin(tx: Tx, settings: Settings, person: PersonId, email: str, now: dt.datetime) -> Begun:
+async def begin(tx: Tx, settings: Settings, person: PersonId, email: str, actor: Actor, now: dt.datetime) -> Begun:
     mine = await listed(tx, person)
     if len(mine) >= PASSKEYS_MAX:
         raise Conflict(f"An account has at most {PASSKEYS_MAX} passkeys: remove one.", code="too_many_passkeys")
@@ -65,6 +65,7 @@ async def begin(tx: Tx, settings: Settings, person: PersonId, email: str, now: d
     )
     challenge = bytes_to_base64url(options.challenge)
     token = await vouchers.give(tx, Kind.PASSKEY_NEW, person, now, challenge=challenge)
+    await audit.record(tx, actor, "passkey.offered", f"person:{person}", now)
     return Begun(token, options_to_json_dict(options))
 
 
