@@ -111,6 +111,8 @@ EVERYTHING = {**PEOPLE, **ORGANISATIONS, **JOBS, **PLATFORM}
 
 _SEEN = "'{seen_at,network,last_used_at,networks}'::text[]"
 """That a session or a key was seen is noted with whatever it asks for, and is no change of anybody's."""
+_BESIDE = "'{answers}'::text[]"
+"""Tables that only remember that somebody asked."""
 _WATCH = f"""
 CREATE SCHEMA watched;
 CREATE TABLE watched.changes (tx xid8 NOT NULL, changed text NOT NULL, request_id text);
@@ -126,7 +128,8 @@ BEGIN
   RETURN NULL;
 END $$;
 DO $$ DECLARE each regclass; BEGIN
-  FOR each IN SELECT oid FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' LOOP
+  FOR each IN SELECT oid FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'
+    AND relname <> ALL ({_BESIDE}) LOOP
     EXECUTE format('CREATE TRIGGER watched AFTER INSERT OR UPDATE OR DELETE ON %s'
       ' FOR EACH ROW EXECUTE FUNCTION watched.note()', each);
   END LOOP;
