@@ -49,6 +49,13 @@ class Begun(Struct, frozen=True):
     """For `navigator.credentials`: WebAuthn's own words."""
 
 
+class Unproved(Struct, frozen=True):
+    """The signature is not right, or the passkey is nobody's."""
+
+    owner: PersonId | None
+    """Of the passkey that was named."""
+
+
 async def begin(tx: Tx, settings: Settings, person: PersonId, email: str, actor: Actor, now: dt.datetime) -> Begun:
     mine = await listed(tx, person)
     if len(mine) >= PASSKEYS_MAX:
@@ -154,17 +161,14 @@ async def begin_sign_in(tx: Tx, settings: Settings, now: dt.datetime) -> Begun:
 
 async def finish_sign_in(
     plane: Plane, token: str, credential: Mapping[str, Any], browser: Browser, actor: Actor, now: dt.datetime
-) -> SignedIn | None:
-    """None: not a passkey of anybody's, or its signature is not right."""
+) -> SignedIn | Unproved:
     async with plane.asking(Asker()) as tx:
         voucher = await vouchers.redeem(tx, Kind.PASSKEY, token, now)
         passkey = await _find(tx, credential)
         if passkey is None or not await _signs(
             tx, plane.settings, passkey, voucher.detail["challenge"], credential, now
         ):
-            person = f"person:{passkey.person_id}" if passkey else "person:unknown"
-            await audit.record(tx, actor, "sign_in.failed", person, now, at="passkey")
-            return None
+            return Unproved(PersonId(passkey.person_id) if passkey else None)
         return await sign_in.begin(tx, PersonId(passkey.person_id), browser, actor, now)
 
 

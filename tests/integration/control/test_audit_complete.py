@@ -45,16 +45,23 @@ async def test_what_was_refused_stands_in_the_log_with_who_and_how_bad(own: Api)
         await somebody.post(
             "/api/v1/auth/login", json=tried | {"email": "nobody@example.org"}, headers={"X-Request-Id": "nobody-1"}
         )
+        from_elsewhere = {"X-Request-Id": "elsewhere-1", "Sec-Fetch-Site": "cross-site"}
+        await somebody.post("/api/v1/auth/login", json=tried, headers=from_elsewhere)
         await http.get("/api/v1/fleet/agents")
         await http.post("/api/v1/auth/keys", json={"name": "x"}, headers={"X-CSRF-Token": "forged"})
+        await http.post("/api/v1/auth/second-factor", json={"password": "something else"})
         shown = (await http.get("/api/v1/audit", params={"severity": "warning"})).json()["items"]
     person = f"person:{me['id']}"
     assert await events(own, f"org_id = '{me['organisation']['id']}' AND severity <> 'info'") == [
         ["sign_in.failed", "notice", "somebody", person, "bad_credentials"],
         ["permission.refused", "warning", person, "route:/api/v1/fleet/agents", "permission_denied"],
         ["request.forged", "warning", person, "route:/api/v1/auth/keys", "csrf"],
+        ["proof.failed", "notice", person, person, "wrong_password"],
     ]
     assert [each["action"] for each in shown] == ["request.forged", "permission.refused"]
+    assert await events(own, "request_id = 'elsewhere-1'") == [
+        ["request.forged", "warning", "somebody", "route:/api/v1/auth/login", "cross_site"]
+    ]
     assert await events(own, "request_id = 'nobody-1' AND org_id IS NULL") == [
         ["sign_in.failed", "notice", "somebody", "person:unknown", "bad_credentials"]
     ]
