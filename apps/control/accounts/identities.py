@@ -53,15 +53,16 @@ async def enter(
         raise Unverified
     email = accounts.clean_email(claims.email)
     try:
-        return await _offered(plane, claims, email, now) or await _made(plane, claims, email, browser, actor, now)
+        offered = await _offered(plane, claims, email, actor, now)
+        return offered or await _made(plane, claims, email, browser, actor, now)
     except IntegrityError:  # somebody made it meanwhile
-        offered = await _offered(plane, claims, email, now)
+        offered = await _offered(plane, claims, email, actor, now)
         if offered is None:
             raise
         return offered
 
 
-async def _offered(plane: Plane, claims: Claims, email: str, now: dt.datetime) -> ToConnect | None:
+async def _offered(plane: Plane, claims: Claims, email: str, actor: Actor, now: dt.datetime) -> ToConnect | None:
     """None: the address has no account."""
     async with plane.asking(Asker(email=email)) as tx:
         owner = await tx.scalar(select(Person.id).where(Person.email == email))
@@ -69,7 +70,9 @@ async def _offered(plane: Plane, claims: Claims, email: str, now: dt.datetime) -
             return None
         await name_asker(tx, Asker(person=PersonId(owner)))
         detail = {"provider": claims.provider, "issuer": claims.issuer, "subject": claims.subject, "email": email}
-        return ToConnect(await vouchers.give(tx, Kind.LINK, PersonId(owner), now, **detail))
+        token = await vouchers.give(tx, Kind.LINK, PersonId(owner), now, **detail)
+        await audit.record(tx, actor, "identity.offered", f"person:{owner}", now, provider=claims.provider)
+        return ToConnect(token)
 
 
 async def _made(plane: Plane, claims: Claims, email: str, browser: Browser, actor: Actor, now: dt.datetime) -> SignedIn:

@@ -9,9 +9,9 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 from msgspec import Struct
 
-from control.accounts import passkeys, throttle
+from control.accounts import passkeys, sign_in, throttle
 from control.accounts.model import Passkey
-from control.accounts.passkeys import Begun
+from control.accounts.passkeys import Begun, Unproved
 from control.accounts.permissions import ANYBODY, Permission
 from control.accounts.proof import prove
 from control.accounts.routes import welcome
@@ -21,7 +21,7 @@ from control.accounts.throttle import Throttle
 from control.auth import Principal, actor_of, browser_of
 from control.db import Asker
 from control.errors import NotSignedIn
-from control.http import Asked, client_ip, tell_rate
+from control.http import Asked, client_ip, tell_about, tell_rate
 from control.plane import Plane
 from wire.clock import utcnow
 
@@ -73,7 +73,7 @@ async def begin(
 ) -> Begun:
     await prove(plane, throttling, request, who, data.password)
     async with plane.asking(who.asker) as tx:
-        return await passkeys.begin(tx, plane.settings, who.person, who.email, utcnow())
+        return await passkeys.begin(tx, plane.settings, who.person, who.email, actor_of(request, who), utcnow())
 
 
 @post(
@@ -161,7 +161,8 @@ async def finish_sign_in(
     await throttling.check(throttle.FAIL_PASSWORD, ip, now=now)
     browser, actor = browser_of(request, plane.settings), actor_of(request)
     signed_in = await passkeys.finish_sign_in(plane, data.token, data.credential, browser, actor, now)
-    if signed_in is None:
+    if isinstance(signed_in, Unproved):
+        tell_about(request, await sign_in.tried(plane, person=signed_in.owner))
         await throttling.hit(throttle.FAIL_PASSWORD, ip, now=now)
         raise NotSignedIn("This passkey opens no account here.", code="bad_credentials")
     return welcome(plane, signed_in)

@@ -49,7 +49,14 @@ class Begun(Struct, frozen=True):
     """For `navigator.credentials`: WebAuthn's own words."""
 
 
-async def begin(tx: Tx, settings: Settings, person: PersonId, email: str, now: dt.datetime) -> Begun:
+class Unproved(Struct, frozen=True):
+    """The signature is not right, or the passkey is nobody's."""
+
+    owner: PersonId | None
+    """Of the passkey that was named."""
+
+
+async def begin(tx: Tx, settings: Settings, person: PersonId, email: str, actor: Actor, now: dt.datetime) -> Begun:
     mine = await listed(tx, person)
     if len(mine) >= PASSKEYS_MAX:
         raise Conflict(f"An account has at most {PASSKEYS_MAX} passkeys: remove one.", code="too_many_passkeys")
@@ -65,6 +72,7 @@ async def begin(tx: Tx, settings: Settings, person: PersonId, email: str, now: d
     )
     challenge = bytes_to_base64url(options.challenge)
     token = await vouchers.give(tx, Kind.PASSKEY_NEW, person, now, challenge=challenge)
+    await audit.record(tx, actor, "passkey.offered", f"person:{person}", now)
     return Begun(token, options_to_json_dict(options))
 
 
@@ -153,17 +161,14 @@ async def begin_sign_in(tx: Tx, settings: Settings, now: dt.datetime) -> Begun:
 
 async def finish_sign_in(
     plane: Plane, token: str, credential: Mapping[str, Any], browser: Browser, actor: Actor, now: dt.datetime
-) -> SignedIn | None:
-    """None: not a passkey of anybody's, or its signature is not right."""
+) -> SignedIn | Unproved:
     async with plane.asking(Asker()) as tx:
         voucher = await vouchers.redeem(tx, Kind.PASSKEY, token, now)
         passkey = await _find(tx, credential)
         if passkey is None or not await _signs(
             tx, plane.settings, passkey, voucher.detail["challenge"], credential, now
         ):
-            person = f"person:{passkey.person_id}" if passkey else "person:unknown"
-            await audit.record(tx, actor, "sign_in.failed", person, now, at="passkey")
-            return None
+            return Unproved(PersonId(passkey.person_id) if passkey else None)
         return await sign_in.begin(tx, PersonId(passkey.person_id), browser, actor, now)
 
 

@@ -7,10 +7,9 @@ from sqlalchemy import select
 from control.accounts import passwords, throttle
 from control.accounts.model import Person, Session
 from control.accounts.throttle import Throttle
-from control.audit import service as audit
-from control.auth import Principal, actor_of
+from control.auth import Principal
 from control.errors import Forbidden
-from control.http import Asked
+from control.http import About, Asked, tell_about
 from control.plane import Plane
 from wire.clock import utcnow
 from wire.units import MINUTE_S
@@ -25,6 +24,7 @@ async def prove(plane: Plane, throttling: Throttle, request: Asked, who: Princip
     Tries are counted by session: who guesses in a stolen one keeps nobody out."""
     now = utcnow()
     await throttling.hit(throttle.PROVE, str(who.by), now=now)
+    tell_about(request, About(f"person:{who.person}"))
     async with plane.asking(who.asker) as tx:
         known_hash = await tx.scalar(select(Person.password_hash).where(Person.id == who.person))
         begun_at = await tx.scalar(select(Session.created_at).where(Session.id == who.by))
@@ -33,7 +33,5 @@ async def prove(plane: Plane, throttling: Throttle, request: Asked, who: Princip
             raise Forbidden("Sign in again first: this needs a sign-in of the last ten minutes.", code="stale_sign_in")
         return None
     if not await passwords.matches(password or "", known_hash):
-        async with plane.asking(who.asker) as tx:
-            await audit.record(tx, actor_of(request, who), "proof.failed", f"person:{who.person}", now)
         raise Forbidden("This is not your password.", code="wrong_password")
     return known_hash

@@ -107,7 +107,7 @@ async def with_code(
         if voucher is None or voucher.person_id is None:
             raise NotSignedIn("Sign in again: this step took too long, or too many tries.", code="bad_voucher")
         person = PersonId(voucher.person_id)
-        if await second.accepts(tx, plane.settings.vault, person, code, actor, now):
+        if await second.accepts(tx, plane.settings.vault, person, code, accounts.of(actor, person, None), now):
             await vouchers.void(tx, person, now, Kind.CODE)
             return await begin(tx, person, browser, actor, now)
     return None

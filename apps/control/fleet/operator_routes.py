@@ -101,9 +101,7 @@ async def cordon_agent(
     agent: FromPath[UUID],
     data: JSONBody[Why | None] = None,
 ) -> AgentView:
-    reason = _short(data.reason) if data else None
-    await duties.assign(plane, agent, Duty.CORDON, reason, actor_of(request, who), utcnow())
-    return await _now(plane, agent)
+    return await _assign(Duty.CORDON, data, agent, request, plane, who)
 
 
 @post(
@@ -120,9 +118,7 @@ async def uncordon_agent(
     agent: FromPath[UUID],
     data: JSONBody[Why | None] = None,
 ) -> AgentView:
-    reason = _short(data.reason) if data else None
-    await duties.assign(plane, agent, Duty.WORK, reason, actor_of(request, who), utcnow())
-    return await _now(plane, agent)
+    return await _assign(Duty.WORK, data, agent, request, plane, who)
 
 
 @post(
@@ -139,10 +135,8 @@ async def drain_agent(
     agent: FromPath[UUID],
     data: JSONBody[Drain | None] = None,
 ) -> AgentView:
-    asked = data or Drain()
-    duty = Duty.HAND_OVER if asked.hand_over else Duty.DRAIN
-    await duties.assign(plane, agent, duty, _short(asked.reason), actor_of(request, who), utcnow())
-    return await _now(plane, agent)
+    duty = Duty.HAND_OVER if data and data.hand_over else Duty.DRAIN
+    return await _assign(duty, data, agent, request, plane, who)
 
 
 @post(
@@ -160,8 +154,7 @@ async def retire_agent(
     data: JSONBody[Why | None] = None,
 ) -> AgentView:
     """A reason may be given; it stands in the log of audit."""
-    reason = _short(data.reason) if data else None
-    return view(await service.retire(plane, agent, reason, actor_of(request, who), utcnow()))
+    return view(await service.retire(plane, agent, _reason(data), actor_of(request, who), utcnow()))
 
 
 @get("/fleet/pools", permission=Permission.FLEET_READ, tags=["fleet"], summary="All pools")
@@ -188,13 +181,20 @@ async def describe_pool(
         return Pools(await pools.listed(tx, plane.settings.pool))
 
 
+async def _assign(
+    duty: Duty, asked: Why | Drain | None, agent: UUID, request: Asked, plane: Plane, who: Principal
+) -> AgentView:
+    await duties.assign(plane, agent, duty, _reason(asked), actor_of(request, who), utcnow())
+    return await _now(plane, agent)
+
+
 async def _now(plane: Plane, agent: UUID) -> AgentView:
     async with plane.working() as tx:
         return view(await service.one(tx, agent))
 
 
-def _short(reason: str | None) -> str | None:
-    return reason[:REASON_CHARS_MAX] if reason else None
+def _reason(asked: Why | Drain | None) -> str | None:
+    return asked.reason[:REASON_CHARS_MAX] if asked and asked.reason else None
 
 
 ROUTES: list[HTTPRouteHandler] = [

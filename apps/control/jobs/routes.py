@@ -1,5 +1,7 @@
 """Routes of jobs: add, list, look at, pause, resume, cancel, retry, change, remove."""
 
+import datetime as dt
+from collections.abc import Awaitable, Callable
 from typing import Annotated
 from uuid import UUID
 
@@ -14,7 +16,9 @@ from control import http
 from control.accounts import answers, throttle
 from control.accounts.permissions import Permission
 from control.accounts.throttle import Throttle
+from control.audit.service import Actor
 from control.auth import Principal, actor_of
+from control.db import Tx
 from control.http import Asked, request_id, tell_rate
 from control.jobs import service as jobs
 from control.jobs import steer
@@ -25,7 +29,7 @@ from control.plane import Plane
 from control.torrents import sent as torrents_sent
 from control.transfers import progress
 from wire.clock import utcnow
-from wire.ids import AgentId, JobId, TransferId
+from wire.ids import AgentId, JobId, OrgId, TransferId
 from wire.messages import FILES_TOLD_MAX
 from wire.states import JobState
 
@@ -35,6 +39,7 @@ PAGE_MAX = 200
 FILES_PAGE_MAX = 1_000
 REPLAYED = {"Idempotency-Replayed": "true"}
 
+Verb = Callable[[Tx, OrgId, UUID, Actor, dt.datetime], Awaitable[Steered]]
 Limit = Annotated[int, QueryParameter(ge=1, le=PAGE_MAX, description="At most so many.")]
 States = Annotated[list[JobState] | None, QueryParameter(name="state", description="Only these; may be repeated.")]
 KeepData = Annotated[bool, QueryParameter(description="Leave what is stored, for whoever asks for it again.")]
@@ -174,9 +179,7 @@ async def list_files(
 async def pause(
     job_id: FromPath[UUID], request: Asked, plane: NamedDependency[Plane], who: NamedDependency[Principal]
 ) -> JobView:
-    async with plane.asking(who.asker) as tx:
-        done = await steer.pause(tx, who.org, job_id, actor_of(request, who), utcnow())
-    return await _steered(plane, done)
+    return await _steer(steer.pause, job_id, request, plane, who)
 
 
 @post(
@@ -189,9 +192,7 @@ async def pause(
 async def resume(
     job_id: FromPath[UUID], request: Asked, plane: NamedDependency[Plane], who: NamedDependency[Principal]
 ) -> JobView:
-    async with plane.asking(who.asker) as tx:
-        done = await steer.resume(tx, who.org, job_id, actor_of(request, who), utcnow())
-    return await _steered(plane, done)
+    return await _steer(steer.resume, job_id, request, plane, who)
 
 
 @post(
@@ -204,9 +205,7 @@ async def resume(
 async def cancel(
     job_id: FromPath[UUID], request: Asked, plane: NamedDependency[Plane], who: NamedDependency[Principal]
 ) -> JobView:
-    async with plane.asking(who.asker) as tx:
-        done = await steer.cancel(tx, who.org, job_id, actor_of(request, who), utcnow())
-    return await _steered(plane, done)
+    return await _steer(steer.cancel, job_id, request, plane, who)
 
 
 @post(
@@ -219,9 +218,7 @@ async def cancel(
 async def retry(
     job_id: FromPath[UUID], request: Asked, plane: NamedDependency[Plane], who: NamedDependency[Principal]
 ) -> JobView:
-    async with plane.asking(who.asker) as tx:
-        done = await steer.retry(tx, who.org, job_id, actor_of(request, who), utcnow())
-    return await _steered(plane, done)
+    return await _steer(steer.retry, job_id, request, plane, who)
 
 
 @post(
@@ -234,9 +231,7 @@ async def retry(
 async def reannounce(
     job_id: FromPath[UUID], request: Asked, plane: NamedDependency[Plane], who: NamedDependency[Principal]
 ) -> JobView:
-    async with plane.asking(who.asker) as tx:
-        done = await steer.reannounce(tx, who.org, job_id, actor_of(request, who), utcnow())
-    return await _steered(plane, done)
+    return await _steer(steer.reannounce, job_id, request, plane, who)
 
 
 @patch(
@@ -254,6 +249,12 @@ async def edit(
 ) -> JobView:
     async with plane.asking(who.asker) as tx:
         done = await steer.edit(tx, who.org, job_id, data, actor_of(request, who), utcnow())
+    return await _steered(plane, done)
+
+
+async def _steer(verb: Verb, job_id: UUID, request: Asked, plane: Plane, who: Principal) -> JobView:
+    async with plane.asking(who.asker) as tx:
+        done = await verb(tx, who.org, job_id, actor_of(request, who), utcnow())
     return await _steered(plane, done)
 
 

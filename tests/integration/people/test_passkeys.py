@@ -75,6 +75,7 @@ async def test_what_a_thief_can_make_of_it_opens_nothing(own: Api, how: str) -> 
     mine, phone = await registered(own), device(own)
     async with signed_in(own, mine) as http, own.client() as browser:
         await register(http, mine, phone)
+        me = (await http.get("/api/v1/auth/me")).json()["id"]
         assert (await enter(browser, phone)).status_code == 200
         match how:
             case "origin":
@@ -97,6 +98,9 @@ async def test_what_a_thief_can_make_of_it_opens_nothing(own: Api, how: str) -> 
             answer = await enter(browser, phone)
     assert (answer.status_code, answer.json()["code"]) == (401, "bad_credentials")
     assert "Set-Cookie" not in answer.headers
+    row = f"SELECT action, target FROM audit WHERE request_id = '{answer.json()['request_id']}'"
+    whose = "unknown" if how == "no such passkey" else me
+    assert await own.databases.sql(row) == f"sign_in.failed|person:{whose}", "told once"
 
 
 async def test_a_signature_is_good_once(own: Api) -> None:
