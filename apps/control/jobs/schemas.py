@@ -1,16 +1,14 @@
 """What the API gives about jobs."""
 
 import datetime as dt
-from typing import Annotated, Literal, TypeAlias
+from typing import Literal
 from uuid import UUID
 
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import UNSET, Struct, UnsetType
 
+from control.speed import Speed
 from wire.messages import Rates
 from wire.states import JobAction, JobState, Priority
-
-Speed: TypeAlias = Annotated[int, Meta(ge=0, le=2**31 - 1)]
-"""What libtorrent can reckon with."""
 
 
 class ProgressView(Struct, frozen=True):
