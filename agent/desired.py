@@ -41,7 +41,7 @@ class Desired:
             return
         want = self.wanted.get(verdict.transfer)
         if want is not None and want.spec.epoch == epoch:
-            spec = want.spec if verdict.steer is None else replace(want.spec, steer=verdict.steer)
+            spec = replace(want.spec, steer=verdict.steer or want.spec.steer, pace=verdict.pace)
             paused = verdict.intent is Intent.PAUSE
             self.wanted[verdict.transfer] = replace(want, spec=spec, go=want.go or verdict.go, paused=paused)
 

@@ -50,6 +50,12 @@ class Steer(Struct, frozen=True):
     transfer: TransferId
 
 
+class Pace(Struct, frozen=True):
+    """Go as fast as its organisation's limit lets it now."""
+
+    transfer: TransferId
+
+
 class FetchInfo(Struct, frozen=True):
     """From the control plane."""
 
@@ -82,7 +88,7 @@ class Halt(Struct, frozen=True):
     transfer: TransferId
 
 
-Action = Start | Drop | Go | Pause | Resume | Steer | FetchInfo | FetchMetadata | Judge | Prepare | Bring | Halt
+Action = Start | Drop | Go | Pause | Resume | Steer | Pace | FetchInfo | FetchMetadata | Judge | Prepare | Bring | Halt
 
 
 def plan(wanted: Mapping[TransferId, Wanted], runs: Mapping[TransferId, Run]) -> list[Action]:
@@ -120,6 +126,8 @@ def _step(want: Wanted, run: Run, *, free: bool) -> Action | None:
         return None  # its book is in the making
     if want.spec.steer.rev != run.steer:
         return Steer(transfer)
+    if want.spec.pace != run.pace:
+        return Pace(transfer)
     if run.paused or run.errand is not Errand.NONE:
         return None
     if not run.info_here:

@@ -17,6 +17,7 @@ from agent.about import check
 from agent.config import Settings
 from agent.disk import Disk
 from agent.driver import Driver
+from agent.engine.api import Engine
 from agent.engine.pair import Pair
 from agent.fleet import Fleet, FleetError, Refusal
 from agent.identity import Identity, NotEnrolled, load
@@ -74,7 +75,7 @@ async def live(settings: Settings, identity: Identity, stop: asyncio.Event) -> N
         store = await opened.enter_async_context(Store(settings.agent_uploads * SMALL_AT_ONCE))
         driver = Driver(settings, engine, fleet, Uploads(engine, fleet.grants_patiently, store), disk, boot, VERSION)
         renew = asyncio.Event()
-        voice = Voice(driver.build, fleet.sync, _hearing(driver, renew), driver.wake, asyncio.Lock())
+        voice = Voice(driver.build, fleet.sync, _hearing(driver, engine, renew), driver.wake, asyncio.Lock())
         log.info("agent.started", agent=identity.agent, boot=boot, pool=identity.pool)
         async with asyncio.TaskGroup() as group:
             driving = group.create_task(driver.run())
@@ -126,9 +127,10 @@ async def _claim(
     await claims.run(settings, bus, identity.pool, room, desk)
 
 
-def _hearing(driver: Driver, renew: asyncio.Event) -> Callable[[Sync, Synced], None]:
+def _hearing(driver: Driver, engine: Engine, renew: asyncio.Event) -> Callable[[Sync, Synced], None]:
     def heard(sync: Sync, synced: Synced) -> None:
         driver.heard(sync, synced)
+        engine.limit(synced.pace)
         if synced.renew:
             renew.set()
 

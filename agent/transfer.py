@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from msgspec import Struct
 
+from agent.engine.api import Steering
 from agent.eta import Eta, step
 from agent.holes import Holes
 from agent.journal import Held, Journal, Stored
@@ -12,6 +13,7 @@ from agent.parts import Book
 from agent.running import Looked
 from wire.messages import FileStored, PartStored, Report, Spec
 from wire.metainfo import Info
+from wire.shares import tightest
 
 UNACKED_MANY = 250
 """Half a report: small files come faster than syncs, so this many ask for one at once."""
@@ -82,6 +84,13 @@ class Transfer:
         self._rated: tuple[float, int] | None = None
         self._uploads: dict[int, Upload] = {}
         self._by_upload: dict[str, set[int]] = {}
+
+    @property
+    def steering(self) -> Steering:
+        """What its people want, within what their organisation's limit leaves to it."""
+        steer, pace = self.spec.steer, self.spec.pace
+        down_max, up_max = tightest(steer.down_max, pace.down_max), tightest(steer.up_max, pace.up_max)
+        return Steering(steer.sequential, down_max, up_max)
 
     def held(self) -> None:
         if self.journal.epoch != self.spec.epoch:

@@ -155,6 +155,34 @@ def rename(agent: str, name: str, /, *, where: Where | None = None) -> None:
     print(f"{agent} is now {name}")
 
 
+def limit(agent: str, /, *, down: str | None = None, up: str | None = None, where: Where | None = None) -> None:
+    """Limit the speed of an agent: all that it does shares it, fairly. At once, and until it is changed again.
+
+    `seedlift fleet limit rack-1 --down 40M --up 5M`; `--up 0` takes the limit away.
+
+    Parameters
+    ----------
+    agent
+        Its name or id.
+    down
+        Bytes a second from peers, or with K, M or G behind it (1024 of the one before); 0 is no limit.
+    up
+        The same, to peers.
+    """
+    asked = {field: _speed(text) for field, text in (("down_max", down), ("up_max", up)) if text is not None}
+    said = call(where, "PATCH", f"{_url(where, agent)}/speed", asked)
+    down_max, up_max = (str(said[field] or "no limit") for field in ("down_max", "up_max"))
+    print(f"{said['name']} down: {down_max}, up: {up_max}")
+
+
+def _speed(text: str) -> int:
+    number, factor = (text[:-1], 1024 ** (1 + "KMG".index(text[-1]))) if text[-1:] in ("K", "M", "G") else (text, 1)
+    try:
+        return int(float(number) * factor)
+    except (ValueError, OverflowError):
+        refuse(f"{text!r} is no speed: bytes a second, as 500K, 40M or 0.")
+
+
 def retire(agent: str, /, *, reason: str | None = None, where: Where | None = None) -> None:
     """Cut an agent off at once and for good; its transfers go to others.
 

@@ -3,16 +3,27 @@
 from collections.abc import Iterable
 from typing import Annotated, TypeAlias
 
-from msgspec import Meta
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from control.errors import BadInput
-from wire.units import KIB
+from wire.messages import Pace
+from wire.shares import SPEED_MIN
 
 Speed: TypeAlias = Annotated[int, Meta(ge=0, le=2**31 - 1)]
 """What libtorrent can reckon with."""
 
-SPEED_MIN = 16 * KIB
-"""Requests and their answers count too: below this an upload limit stops the download."""
+
+class LimitSpeed(Struct, frozen=True, forbid_unknown_fields=True):
+    """Bytes a second; 0: no limit. What is left out stays as it is."""
+
+    down_max: Speed | UnsetType = UNSET
+    up_max: Speed | UnsetType = UNSET
+
+    def of(self, before: Pace) -> Pace:
+        down_max = before.down_max if isinstance(self.down_max, UnsetType) else self.down_max
+        up_max = before.up_max if isinstance(self.up_max, UnsetType) else self.up_max
+        check(down_max, up_max)
+        return Pace(down_max, up_max)
 
 
 def check(*speeds: int) -> None:

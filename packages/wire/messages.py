@@ -129,6 +129,14 @@ class Steer(Struct, frozen=True):
     """Whenever this has grown, trackers are asked for peers at once."""
 
 
+class Pace(Struct, frozen=True):
+    """A limit of speed that others share: an organisation's part for one transfer, or an agent's for all that it does.
+    Bytes a second; 0 is none. Said anew with every answer, so none is ever missed."""
+
+    down_max: int = 0
+    up_max: int = 0
+
+
 class Spec(Struct, frozen=True):
     """All that an agent must know to run a transfer."""
 
@@ -154,6 +162,7 @@ class Spec(Struct, frozen=True):
     files: list[int]
     """Files that need nothing any more: stored whole, as objects."""
     steer: Steer = Steer()
+    pace: Pace = Pace()
 
 
 class Claimed(Struct, frozen=True, tag="claimed"):
@@ -320,6 +329,8 @@ class Verdict(Struct, frozen=True):
     spec: Spec | None = None
     steer: Steer | None = None
     """Only if the report went by another."""
+    pace: Pace = Pace()
+    """What its organisation's limit leaves to it."""
 
 
 class Synced(Struct, frozen=True):
@@ -327,6 +338,8 @@ class Synced(Struct, frozen=True):
     next_s: float
     """When to sync again if nothing happens."""
     duty: Duty = Duty.WORK
+    pace: Pace = Pace()
+    """The agent's own limit."""
     renew: bool = False
     """Two thirds of the life of the certificate that was shown are over, by the clock that signed it."""
 

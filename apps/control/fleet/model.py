@@ -1,7 +1,7 @@
 """Tables of the fleet: agents, their certificates, the one-time tokens by which they enrol, and pools.
 
-Owners of an agent's columns: operators write `name` and `duty`; its syncs write what it is and `seen_at`; `state`
-follows from the two, through `move()`.
+Owners of an agent's columns: operators write `name`, `duty` and limits; its syncs write what it is and `seen_at`;
+`state` follows from the two, through `move()`.
 """
 
 import datetime as dt
@@ -34,6 +34,9 @@ class Agent(Base):
     slots: Mapped[int] = mapped_column(default=0)
     disk_budget_bytes: Mapped[int | None]
     disk_free_bytes: Mapped[int | None]
+    down_max: Mapped[int] = mapped_column(default=0)
+    """Bytes a second of all that it does; 0: no limit."""
+    up_max: Mapped[int] = mapped_column(default=0)
     seen_at: Mapped[dt.datetime | None]
     created_at: Mapped[dt.datetime]
     retired_at: Mapped[dt.datetime | None]

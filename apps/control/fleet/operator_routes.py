@@ -26,6 +26,7 @@ from control.fleet.schemas import (
 )
 from control.http import Asked
 from control.plane import Plane
+from control.speed import LimitSpeed
 from wire.clock import utcnow
 from wire.states import Duty
 
@@ -84,6 +85,23 @@ async def rename_agent(
     data: JSONBody[Rename],
 ) -> AgentView:
     await duties.rename(plane, agent, data.name, actor_of(request, who), utcnow())
+    return await _now(plane, agent)
+
+
+@patch(
+    "/fleet/agents/{agent:uuid}/speed",
+    permission=Permission.FLEET_WRITE,
+    tags=["fleet"],
+    summary="Limit the speed of an agent: all that it does shares it",
+)
+async def limit_agent(
+    request: Asked,
+    plane: NamedDependency[Plane],
+    who: NamedDependency[Principal],
+    agent: FromPath[UUID],
+    data: JSONBody[LimitSpeed],
+) -> AgentView:
+    await duties.limit(plane, agent, data, actor_of(request, who), utcnow())
     return await _now(plane, agent)
 
 
@@ -202,6 +220,7 @@ ROUTES: list[HTTPRouteHandler] = [
     list_agents,
     show_agent,
     rename_agent,
+    limit_agent,
     cordon_agent,
     uncordon_agent,
     drain_agent,

@@ -65,6 +65,9 @@ class AgentView(Struct, frozen=True, kw_only=True):
     """What it may fill with what it downloads."""
     disk_free_bytes: int | None
     """What of that it could still fill now."""
+    down_max: int
+    """Bytes a second of all that it does; 0: no limit."""
+    up_max: int
     seen_at: dt.datetime | None
     certificate_until: dt.datetime
     created_at: dt.datetime
@@ -112,6 +115,8 @@ def view(row: AgentRow) -> AgentView:
         running=row.running,
         disk_budget_bytes=agent.disk_budget_bytes,
         disk_free_bytes=agent.disk_free_bytes,
+        down_max=agent.down_max,
+        up_max=agent.up_max,
         seen_at=agent.seen_at,
         certificate_until=agent.certificate_until,
         created_at=agent.created_at,

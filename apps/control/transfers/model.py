@@ -67,6 +67,12 @@ class Transfer(Base):
     down_max: Mapped[int] = mapped_column(default=0)
     up_max: Mapped[int] = mapped_column(default=0)
     announces: Mapped[int] = mapped_column(default=0)
+    down_share: Mapped[int] = mapped_column(default=0)
+    """Of its organisation's limit, bytes a second; 0: there is none. Loop `shares` writes it, the claim the first."""
+    up_share: Mapped[int] = mapped_column(default=0)
+    down_rate: Mapped[int] = mapped_column(default=0)
+    """As its agent says."""
+    up_rate: Mapped[int] = mapped_column(default=0)
     size_bytes: Mapped[int | None]
     """Wanted bytes, known with the metadata: none means that the torrent has not been read yet."""
     down_bytes: Mapped[int] = mapped_column(default=0)

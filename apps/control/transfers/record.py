@@ -29,7 +29,7 @@ from telemetry.redact import clean_text
 from wire.failures import FAILURES
 from wire.filelist import TOTAL_BYTES_MAX
 from wire.ids import AgentId, JobId, OrgId, TransferId
-from wire.messages import Detail, Failure, Found, Rates, Report, Sync, Synced, Verdict
+from wire.messages import Detail, Failure, Found, Pace, Rates, Report, Sync, Synced, Verdict
 from wire.states import (
     DRAINS,
     ON_AGENT,
@@ -80,6 +80,7 @@ class Outcome(Struct):
     wake_finish: bool = False
     wake_dispatch: bool = False
     duty: Duty = Duty.WORK
+    pace: Pace = Pace()
 
 
 async def sync(plane: Plane, agent_id: AgentId, said: Sync, now: dt.datetime) -> tuple[Synced, list[Told]]:
@@ -92,7 +93,7 @@ async def sync(plane: Plane, agent_id: AgentId, said: Sync, now: dt.datetime) ->
     if outcome.wake_dispatch:
         await plane.nudge("dispatch")
     next_s = plane.settings.wait(plane.settings.sync_s)
-    return Synced(outcome.verdicts, next_s, duty=outcome.duty), outcome.told
+    return Synced(outcome.verdicts, next_s, duty=outcome.duty, pace=outcome.pace), outcome.told
 
 
 async def _write(tx: Tx, settings: Settings, agent_id: AgentId, said: Sync, now: dt.datetime) -> Outcome:
@@ -101,7 +102,8 @@ async def _write(tx: Tx, settings: Settings, agent_id: AgentId, said: Sync, now:
         raise NotSignedIn("This agent was retired.", code="agent_retired")
     lease = dt.timedelta(seconds=settings.wait(settings.lease_s))
     woke = _note_agent(agent, said, lease, now)
-    outcome = Outcome([], [], wake_dispatch=woke, duty=agent.duty)
+    pace = Pace(agent.down_max, agent.up_max)
+    outcome = Outcome([], [], wake_dispatch=woke, duty=agent.duty, pace=pace)
     await _answer_found(tx, settings, agent, said, outcome, now)
     await _take_reports(tx, settings, agent, said, outcome, now)
     await _give_away(tx, settings, agent, said, lease, outcome, now)
@@ -199,7 +201,7 @@ async def _take_reports(
         transfer = held.get(transfer_id)
         if transfer_id in nothing_new:
             outcome.told += _told(report, jobs)
-            outcome.verdicts.append(Verdict(transfer_id, "ok", go=nothing_new[transfer_id]))
+            outcome.verdicts.append(nothing_new[transfer_id])
             continue
         if transfer is None:
             _STALE.inc()
@@ -211,9 +213,8 @@ async def _take_reports(
         outcome.told += _told(report, jobs)
         running = transfer.state in ON_AGENT
         intent = transfer.intent if running else Intent.STOP
-        outcome.verdicts.append(
-            Verdict(transfer_id, "ok", intent=intent, go=transfer.go, steer=steers.get(transfer_id))
-        )
+        steer, pace = steers.get(transfer_id), Pace(transfer.down_share, transfer.up_share)
+        outcome.verdicts.append(Verdict(transfer_id, "ok", intent=intent, go=transfer.go, steer=steer, pace=pace))
 
 
 def _told(report: Report, jobs: Mapping[UUID, Iterable[tuple[UUID, UUID]]]) -> list[Told]:
@@ -274,6 +275,7 @@ async def _take(
     tx: Tx, settings: Settings, agent: Agent, transfer: Transfer, report: Report, outcome: Outcome, now: dt.datetime
 ) -> None:
     transfer.rev = report.rev
+    transfer.down_rate, transfer.up_rate = max(0, report.rates.down_rate), max(0, report.rates.up_rate)
     who = f"agent:{agent.id}"
     if transfer.go:
         parts = await stored.record_parts(tx, transfer, report.parts, now)

@@ -12,7 +12,7 @@ from control.torrents.model import Torrent
 from control.transfers.model import Object, Part, Transfer
 from wire import addresses
 from wire.ids import TransferId
-from wire.messages import PartStored, Spec, Steer
+from wire.messages import Pace, PartStored, Spec, Steer
 from wire.states import Intent
 
 TIERS_MAX = 64
@@ -44,6 +44,7 @@ async def build(tx: Tx, transfer: Transfer, settings: Settings) -> Spec:
         parts=await _parts(tx, transfer.id),
         files=list(await tx.scalars(_whole(transfer.id))),
         steer=(await steers(tx, [transfer.id]))[transfer.id],
+        pace=Pace(transfer.down_share, transfer.up_share),
     )
 
 

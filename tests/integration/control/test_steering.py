@@ -1,6 +1,7 @@
 """Steering a job over HTTP: what may be done when, with which codes, and what the log of audit says."""
 
 import base64
+import json
 import secrets
 from typing import Any
 
@@ -191,6 +192,24 @@ async def test_whatever_can_be_changed_of_a_job_can_be_said_when_it_is_added(api
         f" WHERE id = (SELECT transfer_id FROM jobs WHERE id = '{made.json()['id']}')"
     )
     assert transfer == "2|t|100000|20000"
+
+
+async def test_an_organisations_admins_limit_its_speed_and_the_log_says_so(api: Api) -> None:
+    url = "/api/v1/organisation/speed"
+    async with api.member() as http:
+        assert (await http.get(url)).json() == {"down_max": 0, "up_max": 0}
+        limited = {"down_max": 1_000_000, "up_max": 0}
+        for body in ({"down_max": 1_000_000}, {"up_max": 0}, {}):
+            assert (await http.patch(url, json=body)).json() == limited
+        assert await refusal(await http.patch(url, json={"up_max": 1})) == (422, "too_slow")
+        for bad in ({"down_max": -1}, {"down_max": None}, {"speed": 1}):
+            assert (await http.patch(url, json=bad)).status_code == 422, bad
+        assert (await http.get(url)).json() == limited
+        org = (await http.get("/api/v1/organisation")).json()["id"]
+    log = await api.databases.sql(
+        f"SELECT detail FROM audit WHERE org_id = '{org}' AND action = 'organisation.limited'"
+    )
+    assert json.loads(log) == {"before": {"down_max": 0, "up_max": 0}, "after": limited}
 
 
 def as_text(value: object) -> str:
