@@ -167,17 +167,17 @@ class Driver:
     def build(self) -> Sync:
         self._rev += 1
         now_s = asyncio.get_running_loop().time()
+        short = self.room.is_short()
         reports = []
         for transfer, run in self.runs.items():
             want = self.desired.wanted.get(transfer)
             if want is None or want.spec.epoch != run.epoch:
                 continue
             held = self._transfers[transfer]
-            held.rev += 1
             told = Told(
-                rev=held.rev,
+                rev=self._rev,  # of its own it would begin anew with it, under the same epoch
                 store_rate=held.rate(now_s),
-                handover=self._leaving or self._lets_go(held, now_s),
+                handover=self._leaving or self._lets_go(held, now_s) or (want.seeds and held.gives_way(short=short)),
                 eta_s=held.eta_s,
                 stuck=patience.stuck(run, self._waits, now_s),
                 detail=picture(run, held.book) if transfer in self._asked else None,
@@ -413,7 +413,7 @@ class Driver:
             info=held.raw_info if content else None,
             priorities=held.book.priorities(bounded=held.holes is not None) if content and held.book else (),
             sizes=[(file.index, file.size_bytes) for file in held.info.content] if content and held.info else (),
-            gives=held.holes is None,
+            gives=held.holes is None and held.spec.steer.gives,
         )
         try:
             self._engine.allow(held.spec.allow)

@@ -61,6 +61,8 @@ class Run(Struct, frozen=True):
     steer: int = 0
     """The rev of what it goes by."""
     pace: Pace = Pace()
+    gives: bool = True
+    """Peers may be given what is there: with another word it begins anew on the same disk, in the other session."""
     checked: bool = False
     unready: int = 0
     unstored: int = 0
@@ -167,6 +169,7 @@ def begin(spec: Spec) -> Run:
         go=spec.go,
         steer=spec.steer.rev,
         pace=spec.pace,
+        gives=spec.steer.gives,
         trackers_asked=sum(map(len, spec.trackers)),
     )
 

@@ -74,7 +74,6 @@ class Transfer:
         """Of a windowed transfer: what is stored leaves the disk."""
         self.unacked = Unacked()
         self.tasks: set[asyncio.Task[None]] = set()
-        self.rev = 0
         self.store_rate = 0
         self.eta: Eta | None = None
         self.let_go_at: float | None = None
@@ -91,6 +90,10 @@ class Transfer:
         steer, pace = self.spec.steer, self.spec.pace
         down_max, up_max = tightest(steer.down_max, pace.down_max), tightest(steer.up_max, pace.up_max)
         return Steering(steer.sequential, down_max, up_max)
+
+    def gives_way(self, *, short: bool) -> bool:
+        """Of what is stored and only given to peers: whether others want its disk, or there is nothing to be given."""
+        return short or self.holes is not None
 
     def held(self) -> None:
         if self.journal.epoch != self.spec.epoch:

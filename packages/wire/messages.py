@@ -127,6 +127,8 @@ class Steer(Struct, frozen=True):
     up_max: int = 0
     announces: int = 0
     """Whenever this has grown, trackers are asked for peers at once."""
+    gives: bool = True
+    """Peers are given pieces that are there, unless its agent keeps it in a window."""
 
 
 class Pace(Struct, frozen=True):
@@ -203,6 +205,8 @@ class Rates(Struct, frozen=True):
     """How often the whole torrent is there among the peers."""
     ratio: Annotated[float, Meta(ge=0, le=1e9)] | None = None
     """Given to peers, of what was fetched from them, by this agent."""
+    given_bytes: Figure = 0
+    """To peers, by this boot."""
     eta_s: Figure | None = None
     """Until all is stored; null while nobody can know."""
     stuck: Stuck | None = None
@@ -326,6 +330,8 @@ class Verdict(Struct, frozen=True):
     adopt: found on disk and yours again, under `spec`."""
     intent: Intent = Intent.RUN
     go: bool = False
+    seeds: bool = False
+    """It is stored: only give it to peers, in no slot, until it is stale."""
     spec: Spec | None = None
     steer: Steer | None = None
     """Only if the report went by another."""

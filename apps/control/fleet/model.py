@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy.orm import Mapped, mapped_column
 
 from control.db import Base, IllegalMove, States
+from control.seeding import Seeding, SeedWhen
 from wire.states import AGENT_MOVES, AgentState, Duty
 
 
@@ -65,7 +66,14 @@ class Pool(Base):
 
     name: Mapped[str] = mapped_column(primary_key=True)
     description: Mapped[str] = mapped_column(default="")
+    seeding: Mapped[SeedWhen] = mapped_column(States(SeedWhen), default=SeedWhen.DOWNLOADING)
+    seed_ratio: Mapped[float | None]
+    seed_s: Mapped[int | None]
     created_at: Mapped[dt.datetime]
+
+    @property
+    def policy(self) -> Seeding:
+        return Seeding(self.seeding, self.seed_ratio, self.seed_s)
 
 
 class EnrolToken(Base):

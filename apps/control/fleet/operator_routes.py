@@ -6,6 +6,7 @@ from litestar import get, patch, post, put
 from litestar.di import NamedDependency
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath, JSONBody
+from msgspec import UnsetType
 
 from control.accounts.permissions import Permission
 from control.auth import Principal, actor_of
@@ -192,7 +193,7 @@ async def list_pools(plane: NamedDependency[Plane], who: NamedDependency[Princip
     "/fleet/pools/{pool:str}",
     permission=Permission.FLEET_WRITE,
     tags=["fleet"],
-    summary="Make a pool, or describe it anew",
+    summary="Make a pool, or describe it anew; say whether it gives to peers",
 )
 async def describe_pool(
     request: Asked,
@@ -202,8 +203,12 @@ async def describe_pool(
     data: JSONBody[DescribePool],
 ) -> Pools:
     async with plane.working() as tx:
-        await pools.describe(tx, pool, data.description, actor_of(request, who), utcnow())
-        return Pools(await pools.listed(tx, plane.settings.pool))
+        description = None if isinstance(data.description, UnsetType) else data.description
+        seeding = None if isinstance(data.seeding, UnsetType) else data.seeding
+        await pools.describe(tx, pool, description, seeding, actor_of(request, who), utcnow())
+        listed = Pools(await pools.listed(tx, plane.settings.pool))
+    await plane.nudge("seeding")
+    return listed
 
 
 async def _now(plane: Plane, agent: UUID) -> AgentView:

@@ -3,11 +3,12 @@
 import datetime as dt
 from uuid import UUID
 
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from control.fleet import service
 from control.fleet.pools import PoolRow
 from control.fleet.service import AgentRow
+from control.seeding import Seeding
 from control.transfers.model import Transfer
 from wire.states import AgentState, Duty, TransferState
 from wire.version import VERSION
@@ -42,7 +43,11 @@ class Rename(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class DescribePool(Struct, frozen=True, forbid_unknown_fields=True):
-    description: str = ""
+    """What is left out stays as it is."""
+
+    description: str | UnsetType = UNSET
+    seeding: Seeding | UnsetType = UNSET
+    """Whether its agents give to peers; of what an organisation's plan says, the stricter counts."""
 
 
 class AgentView(Struct, frozen=True, kw_only=True):

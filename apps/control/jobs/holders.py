@@ -121,6 +121,7 @@ async def _join(tx: Tx, transfer: Transfer, holders: Iterable[Holder]) -> None:
         down_max=loosest(each.down_max for each in going),
         up_max=loosest(each.up_max for each in going),
         announces=transfer.announces,
+        gives=transfer.gives,
     )
     if steer != replace((await spec.steers(tx, [transfer.id]))[transfer.id], rev=0):
         transfer.files, transfer.sequential = steer.files, steer.sequential

@@ -37,6 +37,21 @@ class FailureView(Struct, frozen=True):
     """Null while the job is paused, and once it is given up."""
 
 
+class SeedingView(Struct, frozen=True):
+    """It is stored, and its agent gives it to peers, or did."""
+
+    given_bytes: int
+    ratio: float
+    """Of what was given to what is stored."""
+    ratio_max: float | None
+    began_at: dt.datetime
+    ends_at: dt.datetime
+    """At the latest."""
+    ended_at: dt.datetime | None
+    sentence: str | None
+    """Why it ended."""
+
+
 class JobView(Struct, frozen=True):
     id: UUID
     name: str
@@ -57,6 +72,8 @@ class JobView(Struct, frozen=True):
     up_max: int
     progress: ProgressView
     failure: FailureView | None
+    seeding: SeedingView | None
+    """Of a completed job."""
     actions: list[JobAction]
     """What may be done with it now."""
     created_at: dt.datetime

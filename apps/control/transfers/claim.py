@@ -9,7 +9,7 @@ from sqlalchemy import func, select
 from control.db import Tx
 from control.fleet.model import Agent
 from control.plane import Plane
-from control.transfers import moves, retry, shares, spec
+from control.transfers import moves, retry, seeds, shares, spec
 from control.transfers.model import Transfer, locked
 from telemetry import logs
 from telemetry.correlation import correlated
@@ -80,6 +80,7 @@ async def take(
         await moves.move(tx, transfer, TransferState.CLAIMED, now=now, who=who, why=why)
     transfer.agent_id, transfer.boot, transfer.claim_id = agent_id, boot, claim_id
     await shares.first(tx, transfer)
+    transfer.gives = (await seeds.policy(tx, transfer)).gives
     transfer.last_agents = [*transfer.last_agents, str(agent_id)][-retry.TRIES_MAX :]
 
 

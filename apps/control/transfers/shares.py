@@ -1,4 +1,4 @@
-"""Shares: an organisation's limit of speed, divided among its transfers that are at work, wherever they run.
+"""Shares: an organisation's limit of speed, divided among its transfers and seeds, wherever they run.
 
 Agents say what each transfer moves; what one does not use goes to the others. A share is said with the claim and with
 every sync after it, so it holds after any restart.
@@ -13,13 +13,13 @@ from sqlalchemy import func, or_, select, update
 
 from control.accounts.model import Organisation
 from control.db import Tx
-from control.transfers.model import Transfer, at_work
+from control.transfers.model import Seed, Transfer, at_work
 from wire.messages import Pace
 from wire.shares import User, divide, even
 
 
 class Sharing(Struct, frozen=True):
-    """A transfer at work, of an organisation that has a limit, or had one."""
+    """A transfer at work, or a seed, of an organisation that has a limit, or had one."""
 
     transfer: UUID
     org: UUID
@@ -52,16 +52,18 @@ async def due(tx: Tx) -> list[Due]:
     """What has to change, of all organisations."""
     t, o = Transfer, Organisation
     touched = or_(o.down_max > 0, o.up_max > 0, t.down_share > 0, t.up_share > 0)
+    given = (Seed.transfer_id == t.id) & Seed.ended_at.is_(None)
+    agent_id = func.coalesce(t.agent_id, Seed.agent_id)
     rows = await tx.execute(
-        select(t.id, t.scope_id, t.agent_id, o.down_max, o.up_max, t.down_rate, t.down_share, t.up_rate, t.up_share)
+        select(t.id, t.scope_id, agent_id, o.down_max, o.up_max, t.down_rate, t.down_share, t.up_rate, t.up_share)
         .join(o, o.id == t.scope_id)
-        .where(at_work(), touched)
+        .outerjoin(Seed, given)
+        .where(or_(at_work(), Seed.transfer_id.is_not(None)), touched)
         .order_by(t.scope_id, t.id)
     )
     sharing = [
         Sharing(transfer, org, agent, Pace(down, up), User(down_rate, down_share), User(up_rate, up_share))
         for transfer, org, agent, down, up, down_rate, down_share, up_rate, up_share in rows
-        if agent is not None
     ]
     return [one for _, group in groupby(sharing, key=lambda each: each.org) for one in _of_one(list(group))]
 
@@ -79,7 +81,7 @@ async def write(tx: Tx, changes: Sequence[Due]) -> set[UUID]:
     """Which agents should look again. What a sync holds at this moment comes with the next step: nobody waits here, so
     nobody is waited for in a circle."""
     ids = [each.sharing.transfer for each in changes]
-    free = select(Transfer.id).where(Transfer.id.in_(ids), at_work()).order_by(Transfer.id)
+    free = select(Transfer.id).where(Transfer.id.in_(ids)).order_by(Transfer.id)
     free_ids = set(await tx.scalars(free.with_for_update(key_share=True, skip_locked=True)))
     written = [each for each in changes if each.sharing.transfer in free_ids]
     for each in written:

@@ -50,9 +50,9 @@ async def build(tx: Tx, transfer: Transfer, settings: Settings) -> Spec:
 
 async def steers(tx: Tx, transfers: Iterable[UUID]) -> dict[UUID, Steer]:
     t = Transfer
-    said = select(t.id, t.steer_rev, t.files, t.sequential, t.down_max, t.up_max, t.announces)
+    said = select(t.id, t.steer_rev, t.files, t.sequential, t.down_max, t.up_max, t.announces, t.gives)
     rows = await tx.execute(said.where(t.id.in_(transfers)))
-    return {row[0]: Steer(row[1], row[2], row[3], row[4], row[5], row[6]) for row in rows.all()}
+    return {row[0]: Steer(*row[1:]) for row in rows.all()}
 
 
 async def holders(tx: Tx, transfer_id: UUID) -> list[Job]:

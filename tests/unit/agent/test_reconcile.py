@@ -216,3 +216,23 @@ def test_another_share_of_its_organisations_limit_is_gone_by_and_no_wait_begins_
     after = happen(run, Paced(asked.transfer, faster.spec.pace))
     assert next_action(faster, after) == Bring(asked.transfer)
     assert after.swarm == run.swarm
+
+
+def test_what_is_stored_and_shall_be_given_to_peers_is_brought_to_the_engine_again_and_stays() -> None:
+    asked = spec(has_info=True, go=True)
+    run = happen(begin(asked), InfoFetched(asked.transfer), Prepared(asked.transfer, unready=0, unstored=0))
+    assert done(run)
+    assert next_action(Wanted(asked, go=True), run) is None
+    seeds = Wanted(asked, go=True, seeds=True)
+    assert next_action(seeds, run) == Bring(asked.transfer)
+    assert next_action(seeds, happen(run, Entered(asked.transfer, InEngine.CONTENT))) is None
+
+
+def test_who_may_give_no_more_begins_anew_on_the_same_disk() -> None:
+    asked = spec(has_info=True, go=True)
+    t = asked.transfer
+    quiet = replace(asked, steer=messages.Steer(rev=1, gives=False))
+    run = happen(begin(asked), Entered(t, InEngine.CONTENT))
+    assert plan({t: Wanted(quiet, go=True)}, {t: run}) == [Drop(t, wipe=False)]
+    assert plan({t: Wanted(quiet, go=True)}, {}) == [Start(t)]
+    assert next_action(Wanted(quiet, go=True), begin(quiet)) == FetchInfo(t)
