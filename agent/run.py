@@ -19,6 +19,7 @@ from agent.disk import Disk
 from agent.driver import Driver
 from agent.engine.api import Engine
 from agent.engine.pair import Pair
+from agent.engine.sim import Sim
 from agent.fleet import Fleet, FleetError, Refusal
 from agent.identity import Identity, NotEnrolled, load
 from agent.store import Store
@@ -69,7 +70,7 @@ async def live(settings: Settings, identity: Identity, stop: asyncio.Event) -> N
     async with AsyncExitStack() as opened:
         disk = Disk(settings.agent_dir)
         opened.callback(disk.close)
-        engine = Pair(settings)
+        engine = _engine(settings)
         opened.push_async_callback(engine.aclose)
         fleet = await opened.enter_async_context(Fleet(identity, settings))
         store = await opened.enter_async_context(Store(settings.agent_uploads * SMALL_AT_ONCE))
@@ -86,6 +87,13 @@ async def live(settings: Settings, identity: Identity, stop: asyncio.Event) -> N
             await driver.leave(settings.wait(GRACE_S))
             await _goodbye(settings, voice)
             driving.cancel()
+
+
+def _engine(settings: Settings) -> Engine:
+    if not settings.agent_sim:
+        return Pair(settings)
+    log.warning("engine.simulated", script=settings.agent_sim)
+    return Sim(settings.agent_sim)
 
 
 async def _work(
