@@ -23,7 +23,6 @@ from control.transfers import moves, quiet, release, seeds, stored
 from control.transfers import spec as specs
 from control.transfers.model import Transfer, held_by, held_otherwise
 from control.transfers.quiet import Quiet
-from control.transfers.seeds import Giving
 from telemetry import logs
 from telemetry.correlation import correlated
 from telemetry.redact import clean_text
@@ -105,11 +104,8 @@ async def _write(tx: Tx, settings: Settings, agent_id: AgentId, said: Sync, now:
     woke = _note_agent(agent, said, lease, now)
     pace = Pace(agent.down_max, agent.up_max)
     outcome = Outcome([], [], wake_dispatch=woke, duty=agent.duty, pace=pace)
-    givings = await seeds.of_agent(tx, agent)
-    await _answer_found(tx, settings, agent, said, givings, outcome, now)
-    await _take_reports(tx, settings, agent, said, givings, outcome, now)
-    if givings and not said.leaving:  # who comes back goes on with them
-        await seeds.let_go(tx, agent, givings.values(), {_pair(each) for each in (*said.held, *said.found)}, now)
+    await _answer_found(tx, settings, agent, said, outcome, now)
+    await _take_reports(tx, settings, agent, said, outcome, now)
     await _give_away(tx, settings, agent, said, lease, outcome, now)
     await _settle_drained(tx, agent)
     return outcome
@@ -146,13 +142,7 @@ def _is_fresh(agent: Agent, lease: dt.timedelta, now: dt.datetime) -> bool:
 
 
 async def _answer_found(
-    tx: Tx,
-    settings: Settings,
-    agent: Agent,
-    said: Sync,
-    givings: Mapping[UUID, Giving],
-    outcome: Outcome,
-    now: dt.datetime,
+    tx: Tx, settings: Settings, agent: Agent, said: Sync, outcome: Outcome, now: dt.datetime
 ) -> None:
     """A new boot found these on its disk: its own still, or nobody's yet, at the epoch it had: go on, one epoch later.
     The same boot asking again (the answer was lost) gets the same answer."""
@@ -162,6 +152,7 @@ async def _answer_found(
     query = select(Transfer).where(Transfer.id.in_(epochs)).order_by(Transfer.id)
     rows = await tx.scalars(query.with_for_update(key_share=True).execution_options(populate_existing=True))
     known = {transfer.id: transfer for transfer in rows}
+    givings = await seeds.of_agent(tx, agent)
     for transfer_id, epoch in epochs.items():
         transfer, giving = known.get(transfer_id), givings.get(transfer_id)
         if giving is not None and seeds.adopt(agent, giving, epoch, now):
@@ -201,18 +192,13 @@ async def _adopt(tx: Tx, settings: Settings, transfer: Transfer, agent: Agent, e
 
 
 async def _take_reports(
-    tx: Tx,
-    settings: Settings,
-    agent: Agent,
-    said: Sync,
-    givings: Mapping[UUID, Giving],
-    outcome: Outcome,
-    now: dt.datetime,
+    tx: Tx, settings: Settings, agent: Agent, said: Sync, outcome: Outcome, now: dt.datetime
 ) -> None:
     reports = {report.transfer: report for report in said.reports}
     due = now - dt.timedelta(seconds=PROGRESS_WRITTEN_S)
     nothing_new = await quiet.take(tx, agent, (Quiet(each, _STATE_OF[each.phase]) for each in reports.values()), due)
     held = await _current(tx, agent, [each for each in reports.values() if each.transfer not in nothing_new])
+    givings = await seeds.of_agent(tx, agent)  # only now: what was at work a moment ago is locked, and no seed yet
     known = held.keys() | nothing_new.keys() | givings.keys()
     overtaken = await _overtaken(tx, agent, [report for report in reports.values() if report.transfer not in known])
     jobs = await _jobs_of(tx, known)
@@ -239,6 +225,8 @@ async def _take_reports(
         intent = transfer.intent if running else Intent.STOP
         steer, pace = steers.get(transfer_id), Pace(transfer.down_share, transfer.up_share)
         outcome.verdicts.append(Verdict(transfer_id, "ok", intent=intent, go=transfer.go, steer=steer, pace=pace))
+    if not said.leaving:  # who comes back goes on with them
+        await seeds.let_go(tx, agent, givings.values(), {_pair(each) for each in (*said.held, *said.found)}, now)
 
 
 def _told(report: Report, jobs: Mapping[UUID, Iterable[tuple[UUID, UUID]]]) -> list[Told]:

@@ -125,10 +125,9 @@ def adopt(agent: Agent, giving: Giving, epoch: int, now: dt.datetime) -> bool:
 async def let_go(
     tx: Tx, agent: Agent, givings: Iterable[Giving], held: Collection[tuple[UUID, int]], now: dt.datetime
 ) -> None:
-    """What this boot had and does not speak of any more."""
+    """What it had and does not speak of any more, or has not found again."""
     for each in givings:
-        mine = each.seed.boot == agent.boot and each.seed.ended_at is None
-        if mine and (each.transfer.id, each.seed.epoch) not in held:
+        if each.seed.ended_at is None and (each.transfer.id, each.seed.epoch) not in held:
             await end(tx, each, LET_GO, now=now, who=f"agent:{agent.id}")
 
 

@@ -131,9 +131,12 @@ async def test_an_agent_that_begins_anew_goes_on_seeding_and_nothing_given_is_fo
     assert (await shown(plane, wanted)).given_bytes == 150
 
 
-async def test_a_boot_that_knows_nothing_of_it_has_let_it_go(plane: Plane) -> None:
+@pytest.mark.parametrize("restarted", [True, False])
+async def test_who_knows_nothing_of_it_has_let_it_go(plane: Plane, restarted: bool) -> None:
     wanted, agent = await stored(plane, new_pool())
     await told(agent, wanted)
+    if restarted:
+        agent.reboot()
     agent.holds.clear()
     await agent.sync()
     assert (await shown(plane, wanted)).sentence is not None

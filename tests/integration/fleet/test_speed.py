@@ -102,12 +102,14 @@ async def test_who_does_not_run_has_no_part(plane: Plane, how: str) -> None:
 
 
 async def test_once_shared_nothing_is_written_again(plane: Plane) -> None:
-    (wanted, agent), _ = await on_two_agents(plane)
-    await limit(plane, wanted.org, 8 * MIB)
+    both = await on_two_agents(plane)
+    org = both[0][0].org
+    await limit(plane, org, 8 * MIB)
     await shares.step(plane, utcnow())
-    await heard(agent, wanted, down_rate=4 * MIB)
+    for wanted, agent in both:
+        await heard(agent, wanted, down_rate=4 * MIB)
     async with plane.working() as tx:
-        assert [each for each in await due(tx) if each.sharing.org == wanted.org] == []
+        assert [each for each in await due(tx) if each.sharing.org == org] == []
 
 
 async def test_one_organisations_limit_is_nothing_to_another(plane: Plane) -> None:
