@@ -22,6 +22,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     agent_dht: bool = False
     agent_lsd: bool = False
     agent_utp: bool = False
+    agent_sim: str = ""
+    """A script (`agent.engine.script`) instead of libtorrent, for tests and demos: what it stores is no content."""
     agent_region: str = ""
     agent_labels: str = ""
     """`key=value,key=value`: both are only told to operators."""

@@ -14,8 +14,8 @@ class Desired:
     def __init__(self) -> None:
         self.wanted: dict[TransferId, Wanted] = {}
 
-    def take(self, spec: Spec, intent: Intent = Intent.RUN) -> None:
-        self.wanted[spec.transfer] = Wanted(spec, go=spec.go, paused=intent is Intent.PAUSE)
+    def take(self, spec: Spec, intent: Intent = Intent.RUN, *, seeds: bool = False) -> None:
+        self.wanted[spec.transfer] = Wanted(spec, go=spec.go, paused=intent is Intent.PAUSE, seeds=seeds)
 
     def let_go(self, transfer: TransferId, epoch: int) -> None:
         """Not ours any more under that epoch; a newer claim stands."""
@@ -31,7 +31,7 @@ class Desired:
         said = {held.transfer: held.epoch for held in sync.held}
         for verdict in synced.verdicts:
             if verdict.standing == "adopt" and verdict.spec is not None:
-                self.take(verdict.spec, verdict.intent)
+                self.take(verdict.spec, verdict.intent, seeds=verdict.seeds)
             elif verdict.transfer in said:
                 self._one(verdict, said[verdict.transfer])
 
@@ -41,13 +41,14 @@ class Desired:
             return
         want = self.wanted.get(verdict.transfer)
         if want is not None and want.spec.epoch == epoch:
-            spec = want.spec if verdict.steer is None else replace(want.spec, steer=verdict.steer)
+            spec = replace(want.spec, steer=verdict.steer or want.spec.steer, pace=verdict.pace)
             paused = verdict.intent is Intent.PAUSE
-            self.wanted[verdict.transfer] = replace(want, spec=spec, go=want.go or verdict.go, paused=paused)
+            go = want.go or verdict.go
+            self.wanted[verdict.transfer] = replace(want, spec=spec, go=go, paused=paused, seeds=verdict.seeds)
 
     def at_work(self) -> int:
-        """What is paused keeps its place on disk and takes no slot."""
-        return sum(not want.paused for want in self.wanted.values())
+        """What is paused, or only given to peers, keeps its place on disk and takes no slot."""
+        return sum(not (want.paused or want.seeds) for want in self.wanted.values())
 
     def not_adopted(self, found: Iterable[Found]) -> list[TransferId]:
         return [one.transfer for one in found if one.transfer not in self.wanted]

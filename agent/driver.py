@@ -12,13 +12,15 @@ from contextlib import suppress
 from functools import partial, reduce
 from typing import assert_never
 
+from msgspec.structs import replace
+
 from agent import patience, reconcile
 from agent.about import about
 from agent.config import Settings
 from agent.desired import Desired
 from agent.disk import Disk
 from agent.drain import Drain
-from agent.engine.api import Add, Checked, Engine, MetadataArrived, MetadataMismatch, NotThere, PieceVerified, Steering
+from agent.engine.api import Add, Checked, Engine, MetadataArrived, MetadataMismatch, NotThere, PieceVerified
 from agent.fleet import Fleet, Refusal
 from agent.journal import Journal
 from agent.metrics import TRANSFERS
@@ -38,6 +40,7 @@ from agent.running import (
     InEngine,
     InfoFetched,
     Judged,
+    Paced,
     Paused,
     Prepared,
     Resumed,
@@ -55,7 +58,7 @@ from telemetry import logs
 from telemetry.correlation import correlated
 from wire.failures import failure
 from wire.ids import BootId, TransferId
-from wire.messages import PARTS_PER_REPORT, Failure, Found, Spec, Steer, Sync, Synced
+from wire.messages import PARTS_PER_REPORT, Failure, Found, Spec, Sync, Synced
 from wire.states import Duty, Phase
 
 log = logs.get(__name__)
@@ -164,17 +167,17 @@ class Driver:
     def build(self) -> Sync:
         self._rev += 1
         now_s = asyncio.get_running_loop().time()
+        short = self.room.is_short()
         reports = []
         for transfer, run in self.runs.items():
             want = self.desired.wanted.get(transfer)
             if want is None or want.spec.epoch != run.epoch:
                 continue
             held = self._transfers[transfer]
-            held.rev += 1
             told = Told(
-                rev=held.rev,
+                rev=self._rev,  # of its own it would begin anew with it, under the same epoch
                 store_rate=held.rate(now_s),
-                handover=self._leaving or self._lets_go(held, now_s),
+                handover=self._leaving or self._lets_go(held, now_s) or (want.seeds and held.gives_way(short=short)),
                 eta_s=held.eta_s,
                 stuck=patience.stuck(run, self._waits, now_s),
                 detail=picture(run, held.book) if transfer in self._asked else None,
@@ -317,6 +320,11 @@ class Driver:
                 self._hear(Resumed(transfer))
             case reconcile.Steer():
                 self._steer(transfer)
+            case reconcile.Pace():
+                held, pace = self._transfers[transfer], self.desired.wanted[transfer].spec.pace
+                held.spec = replace(held.spec, pace=pace)
+                self._engine.steer(transfer, held.steering)
+                self._hear(Paced(transfer, pace))
             case reconcile.FetchInfo():
                 self._errand(transfer, Errand.FETCH_INFO, self._fetch_info)
             case reconcile.FetchMetadata():
@@ -350,7 +358,7 @@ class Driver:
         held = self._transfers[transfer]
         before, held.spec = held.spec.steer, self.desired.wanted[transfer].spec
         steer = held.spec.steer
-        self._engine.steer(transfer, _steering(steer))
+        self._engine.steer(transfer, held.steering)
         if steer.announces > before.announces:
             self._engine.announce(transfer)
         if held.book is not None and steer.files != before.files:
@@ -401,11 +409,11 @@ class Driver:
             trackers=held.spec.trackers,
             web_seeds=held.spec.web_seeds,
             peers=peers,
-            steering=_steering(held.spec.steer),
+            steering=held.steering,
             info=held.raw_info if content else None,
             priorities=held.book.priorities(bounded=held.holes is not None) if content and held.book else (),
             sizes=[(file.index, file.size_bytes) for file in held.info.content] if content and held.info else (),
-            gives=held.holes is None,
+            gives=held.holes is None and held.spec.steer.gives,
         )
         try:
             self._engine.allow(held.spec.allow)
@@ -515,10 +523,6 @@ async def _awaited(work: Awaitable[None]) -> None:
 def _tells(run: Run) -> tuple[Phase, bool, bool, int, Failure | None]:
     """What the control plane should hear of at once."""
     return phase(run), done(run), run.paused, run.steer, run.failure
-
-
-def _steering(steer: Steer) -> Steering:
-    return Steering(steer.sequential, steer.down_max, steer.up_max)
 
 
 def _endpoint(peer: str) -> tuple[str, int]:

@@ -15,6 +15,8 @@ class Wanted(Struct, frozen=True):
     spec: Spec
     go: bool = False
     paused: bool = False
+    seeds: bool = False
+    """It is stored: peers are given it, and nothing else is done."""
 
 
 class Start(Struct, frozen=True):
@@ -46,6 +48,12 @@ class Resume(Struct, frozen=True):
 
 class Steer(Struct, frozen=True):
     """Go by what people want of it now."""
+
+    transfer: TransferId
+
+
+class Pace(Struct, frozen=True):
+    """Go as fast as its organisation's limit lets it now."""
 
     transfer: TransferId
 
@@ -82,7 +90,7 @@ class Halt(Struct, frozen=True):
     transfer: TransferId
 
 
-Action = Start | Drop | Go | Pause | Resume | Steer | FetchInfo | FetchMetadata | Judge | Prepare | Bring | Halt
+Action = Start | Drop | Go | Pause | Resume | Steer | Pace | FetchInfo | FetchMetadata | Judge | Prepare | Bring | Halt
 
 
 def plan(wanted: Mapping[TransferId, Wanted], runs: Mapping[TransferId, Run]) -> list[Action]:
@@ -92,19 +100,24 @@ def plan(wanted: Mapping[TransferId, Wanted], runs: Mapping[TransferId, Run]) ->
         want = wanted.get(transfer)
         if want is None:
             actions.append(Drop(transfer, wipe=True))
-        elif want.spec.epoch != run.epoch:
+        elif not _goes_on(want, run):
             actions.append(Drop(transfer, wipe=False))
     for transfer, want in wanted.items():
         held = runs.get(transfer)
         if held is None:
             actions.append(Start(transfer))
-        elif held.epoch == want.spec.epoch:
+        elif _goes_on(want, held):
             step = _step(want, held, free=all(owners.get(name, transfer) == transfer for name in _hashes(want)))
             if isinstance(step, FetchMetadata | Bring):
                 owners.update(dict.fromkeys(_hashes(want), transfer))
             if step is not None:
                 actions.append(step)
     return actions
+
+
+def _goes_on(want: Wanted, run: Run) -> bool:
+    """Or it begins anew, on the same disk: under another epoch, or in the session that gives, or gives nothing."""
+    return want.spec.epoch == run.epoch and want.spec.steer.gives is run.gives
 
 
 def _step(want: Wanted, run: Run, *, free: bool) -> Action | None:
@@ -120,6 +133,8 @@ def _step(want: Wanted, run: Run, *, free: bool) -> Action | None:
         return None  # its book is in the making
     if want.spec.steer.rev != run.steer:
         return Steer(transfer)
+    if want.spec.pace != run.pace:
+        return Pace(transfer)
     if run.paused or run.errand is not Errand.NONE:
         return None
     if not run.info_here:
@@ -130,7 +145,7 @@ def _step(want: Wanted, run: Run, *, free: bool) -> Action | None:
         return None if run.refused else Judge(transfer)
     if not run.prepared:
         return Prepare(transfer)
-    return Bring(transfer) if run.engine is not InEngine.CONTENT and free and not done(run) else None
+    return Bring(transfer) if run.engine is not InEngine.CONTENT and free and (want.seeds or not done(run)) else None
 
 
 def _owners(wanted: Mapping[TransferId, Wanted], runs: Mapping[TransferId, Run]) -> dict[str, TransferId]:

@@ -37,6 +37,7 @@ class DiskRoom:
         self._held = held
         """Bytes in each window."""
         self._changed = asyncio.Event()
+        self._waiting = 0
         self._refused: deque[TransferId] = deque(maxlen=REFUSED_KEPT)
         DISK_BUDGET.set(budget.total_bytes)
 
@@ -51,6 +52,7 @@ class DiskRoom:
             raise NoRoom(
                 f"it needs {min(need, floor)} bytes of this agent's disk at once, and may have less", ever=False
             )
+        self._waiting += 1
         try:
             async with asyncio.timeout(wait_s):
                 while (kept := self._try(transfer, need, floor, need - there)) is None:
@@ -58,6 +60,8 @@ class DiskRoom:
                     await self._changed.wait()
         except TimeoutError:
             raise NoRoom("other transfers fill this agent's disk", ever=True) from None
+        finally:
+            self._waiting -= 1
         log.info("transfer.kept", transfer=transfer, kept=kept, need_bytes=need)
         return kept
 
@@ -75,6 +79,10 @@ class DiskRoom:
         )
         DISK_PROMISED.set(self.budget.promised_bytes)
         return grown
+
+    def is_short(self) -> bool:
+        """Somebody waits for it, or nobody new may come."""
+        return self._waiting > 0 or not self.budget.may_claim(0)
 
     def refuses(self, transfer: TransferId) -> bool:
         return transfer in self._refused

@@ -17,7 +17,9 @@ from agent.about import check
 from agent.config import Settings
 from agent.disk import Disk
 from agent.driver import Driver
+from agent.engine.api import Engine
 from agent.engine.pair import Pair
+from agent.engine.sim import Sim
 from agent.fleet import Fleet, FleetError, Refusal
 from agent.identity import Identity, NotEnrolled, load
 from agent.store import Store
@@ -68,13 +70,13 @@ async def live(settings: Settings, identity: Identity, stop: asyncio.Event) -> N
     async with AsyncExitStack() as opened:
         disk = Disk(settings.agent_dir)
         opened.callback(disk.close)
-        engine = Pair(settings)
+        engine = _engine(settings)
         opened.push_async_callback(engine.aclose)
         fleet = await opened.enter_async_context(Fleet(identity, settings))
         store = await opened.enter_async_context(Store(settings.agent_uploads * SMALL_AT_ONCE))
         driver = Driver(settings, engine, fleet, Uploads(engine, fleet.grants_patiently, store), disk, boot, VERSION)
         renew = asyncio.Event()
-        voice = Voice(driver.build, fleet.sync, _hearing(driver, renew), driver.wake, asyncio.Lock())
+        voice = Voice(driver.build, fleet.sync, _hearing(driver, engine, renew), driver.wake, asyncio.Lock())
         log.info("agent.started", agent=identity.agent, boot=boot, pool=identity.pool)
         async with asyncio.TaskGroup() as group:
             driving = group.create_task(driver.run())
@@ -85,6 +87,13 @@ async def live(settings: Settings, identity: Identity, stop: asyncio.Event) -> N
             await driver.leave(settings.wait(GRACE_S))
             await _goodbye(settings, voice)
             driving.cancel()
+
+
+def _engine(settings: Settings) -> Engine:
+    if not settings.agent_sim:
+        return Pair(settings)
+    log.warning("engine.simulated", script=settings.agent_sim)
+    return Sim(settings.agent_sim)
 
 
 async def _work(
@@ -126,9 +135,10 @@ async def _claim(
     await claims.run(settings, bus, identity.pool, room, desk)
 
 
-def _hearing(driver: Driver, renew: asyncio.Event) -> Callable[[Sync, Synced], None]:
+def _hearing(driver: Driver, engine: Engine, renew: asyncio.Event) -> Callable[[Sync, Synced], None]:
     def heard(sync: Sync, synced: Synced) -> None:
         driver.heard(sync, synced)
+        engine.limit(synced.pace)
         if synced.renew:
             renew.set()
 

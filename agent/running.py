@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from agent.engine.api import Broke, Checked, EngineEvent, Figures, MetadataArrived, PieceVerified, TrackerSaid
 from wire.failures import failure
 from wire.ids import TransferId
-from wire.messages import Failure, Spec
+from wire.messages import Failure, Pace, Spec
 from wire.states import Phase
 
 
@@ -60,6 +60,9 @@ class Run(Struct, frozen=True):
     paused: bool = False
     steer: int = 0
     """The rev of what it goes by."""
+    pace: Pace = Pace()
+    gives: bool = True
+    """Peers may be given what is there: with another word it begins anew on the same disk, in the other session."""
     checked: bool = False
     unready: int = 0
     unstored: int = 0
@@ -99,6 +102,13 @@ class Steered(Struct, frozen=True):
     rev: int
     unready: int
     unstored: int
+
+
+class Paced(Struct, frozen=True):
+    """Its organisation's limit leaves it this."""
+
+    transfer: TransferId
+    pace: Pace
 
 
 class InfoFetched(Struct, frozen=True):
@@ -145,7 +155,9 @@ class Looked(Struct, frozen=True):
     """The control plane answers: what hangs on it is nobody else's fault."""
 
 
-_Ours = Began | Entered | Paused | Resumed | Steered | InfoFetched | Judged | Prepared | Counted | Failed | Looked
+_Ours = (
+    Began | Entered | Paused | Resumed | Steered | Paced | InfoFetched | Judged | Prepared | Counted | Failed | Looked
+)
 Event = EngineEvent | _Ours
 
 
@@ -156,6 +168,8 @@ def begin(spec: Spec) -> Run:
         info_there=spec.has_info,
         go=spec.go,
         steer=spec.steer.rev,
+        pace=spec.pace,
+        gives=spec.steer.gives,
         trackers_asked=sum(map(len, spec.trackers)),
     )
 
@@ -186,6 +200,8 @@ def fold(run: Run, event: Event) -> Run:
         case Steered(rev=rev, unready=unready, unstored=unstored):
             # Other files are counted from here on: what was waited for is another thing too.
             return replace(run, steer=rev, unready=unready, unstored=unstored, swarm=None, store=None)
+        case Paced(pace=pace):
+            return replace(run, pace=pace)
         case InfoFetched():
             return replace(run, info_here=True, errand=Errand.NONE)
         case Judged(go=go):

@@ -73,6 +73,7 @@ def _rates(run: Run, book: Book | None, told: Told) -> Rates:
         seeds=figures.seeds if figures else 0,
         availability=figures.availability if figures else None,
         ratio=round(figures.given_bytes / figures.fetched_bytes, 3) if figures and figures.fetched_bytes else None,
+        given_bytes=figures.given_bytes if figures else 0,
         eta_s=told.eta_s,
         stuck=told.stuck,
     )

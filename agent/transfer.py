@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from msgspec import Struct
 
+from agent.engine.api import Steering
 from agent.eta import Eta, step
 from agent.holes import Holes
 from agent.journal import Held, Journal, Stored
@@ -12,6 +13,7 @@ from agent.parts import Book
 from agent.running import Looked
 from wire.messages import FileStored, PartStored, Report, Spec
 from wire.metainfo import Info
+from wire.shares import tightest
 
 UNACKED_MANY = 250
 """Half a report: small files come faster than syncs, so this many ask for one at once."""
@@ -72,7 +74,6 @@ class Transfer:
         """Of a windowed transfer: what is stored leaves the disk."""
         self.unacked = Unacked()
         self.tasks: set[asyncio.Task[None]] = set()
-        self.rev = 0
         self.store_rate = 0
         self.eta: Eta | None = None
         self.let_go_at: float | None = None
@@ -82,6 +83,17 @@ class Transfer:
         self._rated: tuple[float, int] | None = None
         self._uploads: dict[int, Upload] = {}
         self._by_upload: dict[str, set[int]] = {}
+
+    @property
+    def steering(self) -> Steering:
+        """What its people want, within what their organisation's limit leaves to it."""
+        steer, pace = self.spec.steer, self.spec.pace
+        down_max, up_max = tightest(steer.down_max, pace.down_max), tightest(steer.up_max, pace.up_max)
+        return Steering(steer.sequential, down_max, up_max)
+
+    def gives_way(self, *, short: bool) -> bool:
+        """Of what is stored and only given to peers: whether others want its disk, or there is nothing to be given."""
+        return short or self.holes is not None
 
     def held(self) -> None:
         if self.journal.epoch != self.spec.epoch:

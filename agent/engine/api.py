@@ -7,6 +7,7 @@ from typing import Literal, Protocol
 from msgspec import Struct
 
 from wire.ids import TransferId
+from wire.messages import Pace
 
 
 class Steering(Struct, frozen=True):
@@ -120,6 +121,9 @@ class Engine(Protocol):
     def resume(self, transfer: TransferId) -> None: ...
 
     def steer(self, transfer: TransferId, steering: Steering) -> None: ...
+
+    def limit(self, pace: Pace) -> None:
+        """Of all torrents together; they share it fairly."""
 
     def announce(self, transfer: TransferId) -> None:
         """To all trackers, now."""

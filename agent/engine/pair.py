@@ -6,11 +6,15 @@ word for it), so it never lets a peer ask for one.
 
 from collections.abc import Callable, Sequence
 
+from msgspec.structs import replace
+
 from agent.config import Settings
 from agent.engine.api import Add, EngineEvent, NotThere, Steering
+from agent.engine.paces import Paces
 from agent.engine.session import Session
 from agent.engine.silence import NotSilent
 from wire.ids import TransferId
+from wire.messages import Pace
 
 
 class Pair:
@@ -20,12 +24,17 @@ class Pair:
         self._taking: Session | None = None
         self._of: dict[TransferId, Session] = {}
         self._allowed: Sequence[str] = ()
+        self._paces = Paces()
         self._heard: Callable[[EngineEvent], None] = lambda event: None
 
     def listen(self, heard: Callable[[EngineEvent], None]) -> None:
-        self._heard = heard
+        def hear(event: EngineEvent) -> None:
+            self._paces.hear(event)
+            heard(event)
+
+        self._heard = hear
         for session in self._sessions():
-            session.listen(heard)
+            session.listen(hear)
 
     def allow(self, ranges: Sequence[str]) -> None:
         self._allowed = ranges
@@ -35,10 +44,11 @@ class Pair:
     def add(self, add: Add) -> None:
         self.remove(add.transfer)
         session = self._giving if add.gives else self._taker()
-        session.add(add)
+        session.add(replace(add, steering=self._paces.steer(add.transfer, add.steering)))
         self._of[add.transfer] = session
 
     def remove(self, transfer: TransferId) -> None:
+        self._paces.leave(transfer)
         if (session := self._of.pop(transfer, None)) is not None:
             session.remove(transfer)
 
@@ -52,7 +62,13 @@ class Pair:
 
     def steer(self, transfer: TransferId, steering: Steering) -> None:
         if (session := self._of.get(transfer)) is not None:
-            session.steer(transfer, steering)
+            session.steer(transfer, self._paces.steer(transfer, steering))
+
+    def limit(self, pace: Pace) -> None:
+        if self._paces.limit(pace):
+            for session in self._sessions():
+                session.limit(pace)
+            self._divide()
 
     def announce(self, transfer: TransferId) -> None:
         if (session := self._of.get(transfer)) is not None:
@@ -67,6 +83,7 @@ class Pair:
         return session.known_peers(transfer) if session else ()
 
     def tick(self, *, availability: bool) -> None:
+        self._divide()
         for session in self._sessions():
             session.tick(availability=availability)
 
@@ -80,6 +97,10 @@ class Pair:
         for session in self._sessions():
             await session.aclose()
 
+    def _divide(self) -> None:
+        for transfer, steering in self._paces.divide():
+            self._of[transfer].steer(transfer, steering)
+
     def _sessions(self) -> Sequence[Session]:
         return (self._giving, self._taking) if self._taking else (self._giving,)
 
@@ -91,4 +112,5 @@ class Pair:
                 raise RuntimeError(f"the second session cannot be opened: {failure}") from failure
             self._taking.listen(self._heard)
             self._taking.allow(self._allowed)
+            self._taking.limit(self._paces.total)
         return self._taking

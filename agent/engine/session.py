@@ -19,6 +19,7 @@ from agent.engine.settings import RECONNECT_S, any_port, give_nothing, ip_filter
 from agent.engine.silence import NotSilent, silence
 from telemetry import logs
 from wire.ids import TransferId
+from wire.messages import Pace
 
 log = logs.get(__name__)
 
@@ -109,6 +110,10 @@ class Session:
                 handle.set_flags(_FLAGS.sequential_download)
             else:
                 handle.unset_flags(_FLAGS.sequential_download)
+
+    def limit(self, pace: Pace) -> None:
+        """Trackers and the like included; peers on our own network alone are beside it, as libtorrent has it."""
+        self._live.apply_settings({"download_rate_limit": pace.down_max, "upload_rate_limit": pace.up_max})
 
     def announce(self, transfer: TransferId) -> None:
         if handle := self._handles.get(transfer):

@@ -27,7 +27,8 @@ fleet_app.command(deploy.init)
 fleet_app.command(fleet.token)
 fleet_app.command(fleet.list_agents, name="list")
 for fleet_verb in (
-    fleet.show, fleet.cordon, fleet.uncordon, fleet.drain, fleet.rename, fleet.retire, fleet.pools, fleet.pool,
+    fleet.show, fleet.cordon, fleet.uncordon, fleet.drain, fleet.limit, fleet.rename, fleet.retire, fleet.pools,
+    fleet.pool,
 ):  # fmt: skip
     fleet_app.command(fleet_verb)
 app.command(fleet_app)

@@ -3,7 +3,7 @@
 import json
 import time
 from contextlib import suppress
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from urllib.parse import quote
 from uuid import UUID
 
@@ -14,7 +14,7 @@ from cli.programs import refuse
 
 POLL_S = 0.5
 AGENT_COLUMNS = ("name", "pool", "region", "state", "running", "slots", "disk_free_bytes", "version", "seen_at")
-POOL_COLUMNS = ("name", "agents", "ready", "slots", "running", "waiting", "description")
+POOL_COLUMNS = ("name", "agents", "ready", "slots", "running", "waiting", "seeding", "description")
 
 
 def token(
@@ -155,6 +155,34 @@ def rename(agent: str, name: str, /, *, where: Where | None = None) -> None:
     print(f"{agent} is now {name}")
 
 
+def limit(agent: str, /, *, down: str | None = None, up: str | None = None, where: Where | None = None) -> None:
+    """Limit the speed of an agent: all that it does shares it, fairly. At once, and until it is changed again.
+
+    `seedlift fleet limit rack-1 --down 40M --up 5M`; `--up 0` takes the limit away.
+
+    Parameters
+    ----------
+    agent
+        Its name or id.
+    down
+        Bytes a second from peers, or with K, M or G behind it (1024 of the one before); 0 is no limit.
+    up
+        The same, to peers.
+    """
+    asked = {field: _speed(text) for field, text in (("down_max", down), ("up_max", up)) if text is not None}
+    said = call(where, "PATCH", f"{_url(where, agent)}/speed", asked)
+    down_max, up_max = (str(said[field] or "no limit") for field in ("down_max", "up_max"))
+    print(f"{said['name']} down: {down_max}, up: {up_max}")
+
+
+def _speed(text: str) -> int:
+    number, factor = (text[:-1], 1024 ** (1 + "KMG".index(text[-1]))) if text[-1:] in ("K", "M", "G") else (text, 1)
+    try:
+        return int(float(number) * factor)
+    except (ValueError, OverflowError):
+        refuse(f"{text!r} is no speed: bytes a second, as 500K, 40M or 0.")
+
+
 def retire(agent: str, /, *, reason: str | None = None, where: Where | None = None) -> None:
     """Cut an agent off at once and for good; its transfers go to others.
 
@@ -180,8 +208,19 @@ def pools(*, as_json: Annotated[bool, Parameter(name="--json")] = False, where: 
     _table(call(where, "GET", "/api/v1/fleet/pools")["items"], POOL_COLUMNS, as_json=as_json)
 
 
-def pool(name: str, /, *, description: str = "", where: Where | None = None) -> None:
+def pool(
+    name: str,
+    /,
+    *,
+    description: str | None = None,
+    seeding: Literal["never", "downloading", "after"] | None = None,
+    ratio: float | None = None,
+    hours: float | None = None,
+    where: Where | None = None,
+) -> None:
     """Make a pool, or describe it anew; then `seedlift fleet token --pool NAME` lets agents into it.
+
+    What is not said stays as it is. Seeding changes at once, for what is under way too.
 
     Parameters
     ----------
@@ -189,8 +228,21 @@ def pool(name: str, /, *, description: str = "", where: Where | None = None) -> 
         Letters, digits, - and _.
     description
         For people.
+    seeding
+        Whether peers are given what its agents have: `never`, while they are `downloading` more of it, or also `after`
+        all is stored.
+    ratio
+        With `after`: until so many times what is stored was given.
+    hours
+        With `after`: for so long, at most 720.
     """
-    call(where, "PUT", f"/api/v1/fleet/pools/{quote(name, safe='')}", {"description": description})
+    body: dict[str, Any] = {} if description is None else {"description": description}
+    if seeding is not None:
+        seconds = None if hours is None else round(hours * 3600)
+        body["seeding"] = {"when": seeding, "ratio": ratio, "seconds": seconds}
+    elif ratio is not None or hours is not None:
+        refuse("--ratio and --hours go with --seeding after.")
+    call(where, "PUT", f"/api/v1/fleet/pools/{quote(name, safe='')}", body)
     print(f"pool {name} is there")
 
 
@@ -231,6 +283,8 @@ def _short(field: str, value: Any) -> str:
         return _bytes(value)
     if field.endswith(("_at", "_until")):
         return str(value)[:19].replace("T", " ")
+    if field == "seeding":
+        return " ".join([value["when"], *(f"{value[key]:g} {key}" for key in ("ratio", "seconds") if value[key])])
     if isinstance(value, dict):
         return ",".join(f"{key}={each}" for key, each in value.items())
     return str(value)

@@ -28,6 +28,7 @@ from control.errors import BadInput, Refusal, TooLarge, Unavailable, Unsupported
 from telemetry import logs
 from telemetry.correlation import HTTP_HEADER, correlated, new_correlation_id
 from telemetry.metrics import FAST_S
+from wire.states import Priority
 from wire.units import MIB
 
 log = logs.get(__name__)
@@ -74,6 +75,8 @@ class TorrentOperation(Operation):
     def __post_init__(self) -> None:
         file = Schema(type=OpenAPIType.STRING, content_media_type="application/x-bittorrent")
         text = Schema(type=OpenAPIType.STRING)
+        priority = Schema(type=OpenAPIType.STRING, enum=list(Priority), description="Among the organisation's jobs.")
+        speed = Schema(type=OpenAPIType.INTEGER, description="Bytes a second; 0: no limit.")
         json = Schema(
             type=OpenAPIType.OBJECT,
             properties={
@@ -86,10 +89,15 @@ class TorrentOperation(Operation):
                     description="Only these, by their index; null: all.",
                 ),
                 "paused": Schema(type=OpenAPIType.BOOLEAN, description="Fetch the metadata, then wait to be resumed."),
+                "priority": priority,
+                "sequential": Schema(type=OpenAPIType.BOOLEAN, description="From the front, in order."),
+                "down_max": speed,
+                "up_max": speed,
             },
             additional_properties=False,
         )
-        fields: dict[str, Schema | Reference] = {"torrent": file, "name": text, "files": text, "paused": text}
+        texts = ("name", "files", "paused", "sequential", "down_max", "up_max")
+        fields: dict[str, Schema | Reference] = {"torrent": file, "priority": priority, **dict.fromkeys(texts, text)}
         form_of = Schema(type=OpenAPIType.OBJECT, properties=fields, required=["torrent"])
         self.request_body = RequestBody(
             required=True,

@@ -16,6 +16,8 @@ from control.loops import (
     retention,
     revoke,
     seal,
+    seeding,
+    shares,
     uploads,
 )
 from control.loops.driver import Loop
@@ -35,6 +37,8 @@ def loops(settings: Settings) -> list[Loop]:
         Loop("finish", finish.step, settings.tick_s),
         Loop("lost", lost.step, settings.lease_s / 10),
         Loop("paused", paused.step, 4 * settings.tick_s),
+        Loop("shares", shares.step, settings.tick_s / 5),
+        Loop("seeding", seeding.step, settings.tick_s),
         Loop("purge", purge.step, 4 * settings.tick_s),
         Loop("close", close.step, 4 * settings.tick_s),
         Loop("revoke", revoke.step, MINUTE_S),

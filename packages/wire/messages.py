@@ -127,6 +127,16 @@ class Steer(Struct, frozen=True):
     up_max: int = 0
     announces: int = 0
     """Whenever this has grown, trackers are asked for peers at once."""
+    gives: bool = True
+    """Peers are given pieces that are there, unless its agent keeps it in a window."""
+
+
+class Pace(Struct, frozen=True):
+    """A limit of speed that others share: an organisation's part for one transfer, or an agent's for all that it does.
+    Bytes a second; 0 is none. Said anew with every answer, so none is ever missed."""
+
+    down_max: int = 0
+    up_max: int = 0
 
 
 class Spec(Struct, frozen=True):
@@ -154,6 +164,7 @@ class Spec(Struct, frozen=True):
     files: list[int]
     """Files that need nothing any more: stored whole, as objects."""
     steer: Steer = Steer()
+    pace: Pace = Pace()
 
 
 class Claimed(Struct, frozen=True, tag="claimed"):
@@ -194,6 +205,8 @@ class Rates(Struct, frozen=True):
     """How often the whole torrent is there among the peers."""
     ratio: Annotated[float, Meta(ge=0, le=1e9)] | None = None
     """Given to peers, of what was fetched from them, by this agent."""
+    given_bytes: Figure = 0
+    """To peers, by this boot."""
     eta_s: Figure | None = None
     """Until all is stored; null while nobody can know."""
     stuck: Stuck | None = None
@@ -317,9 +330,13 @@ class Verdict(Struct, frozen=True):
     adopt: found on disk and yours again, under `spec`."""
     intent: Intent = Intent.RUN
     go: bool = False
+    seeds: bool = False
+    """It is stored: only give it to peers, in no slot, until it is stale."""
     spec: Spec | None = None
     steer: Steer | None = None
     """Only if the report went by another."""
+    pace: Pace = Pace()
+    """What its organisation's limit leaves to it."""
 
 
 class Synced(Struct, frozen=True):
@@ -327,6 +344,8 @@ class Synced(Struct, frozen=True):
     next_s: float
     """When to sync again if nothing happens."""
     duty: Duty = Duty.WORK
+    pace: Pace = Pace()
+    """The agent's own limit."""
     renew: bool = False
     """Two thirds of the life of the certificate that was shown are over, by the clock that signed it."""
 

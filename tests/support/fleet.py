@@ -184,6 +184,7 @@ class FakeAgent:
         failure: Failure | None = None,
         handover: bool = False,
         steer: int = 0,
+        rates: Rates | None = None,
     ) -> Report:
         self.revs[transfer] = self.revs.get(transfer, 0) + 1
         return Report(
@@ -191,7 +192,7 @@ class FakeAgent:
             epoch=self.holds[transfer].epoch,
             rev=self.revs[transfer],
             phase=phase,
-            rates=Rates(),
+            rates=rates or Rates(),
             parts=parts or [],
             files=files or [],
             done=done,

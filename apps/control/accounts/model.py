@@ -19,6 +19,9 @@ class Organisation(Base):
 
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
     name: Mapped[str]
+    down_max: Mapped[int] = mapped_column(default=0)
+    """Bytes a second of all its transfers together, wherever they run; 0: no limit."""
+    up_max: Mapped[int] = mapped_column(default=0)
     created_at: Mapped[dt.datetime]
     deleted_at: Mapped[dt.datetime | None]
     """Nobody is in it from then on; loop `close` ends what it had, and last of all the row."""

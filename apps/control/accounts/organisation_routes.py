@@ -28,8 +28,10 @@ from control.http import Asked
 from control.mail import letters
 from control.mail import service as mails
 from control.plane import Plane
+from control.speed import LimitSpeed
 from wire.clock import utcnow
 from wire.ids import OrgId
+from wire.messages import Pace
 
 TAG = ["organisations"]
 
@@ -99,6 +101,27 @@ async def rename(
     async with plane.asking(who.asker) as tx:
         await organisations.rename(tx, who.org, data.name, actor_of(request, who), utcnow())
         return _view(await organisations.mine(tx, who.person), who.org)
+
+
+@get("/organisation/speed", permission=Permission.ORGANISATION_READ, summary="Its limits of speed", tags=TAG)
+async def show_speed(plane: NamedDependency[Plane], who: NamedDependency[Principal]) -> Pace:
+    async with plane.asking(who.asker) as tx:
+        return await organisations.pace(tx, who.org)
+
+
+@patch(
+    "/organisation/speed",
+    permission=Permission.ORGANISATION_WRITE,
+    summary="Limit the speed of all its transfers together: they share it, wherever they run",
+    tags=TAG,
+)
+async def limit_speed(
+    data: JSONBody[LimitSpeed], request: Asked, plane: NamedDependency[Plane], who: NamedDependency[Principal]
+) -> Pace:
+    async with plane.asking(who.asker) as tx:
+        limited = await organisations.limit(tx, who.org, data, actor_of(request, who), utcnow())
+    await plane.nudge("shares")
+    return limited
 
 
 @post(
@@ -176,5 +199,6 @@ def _member(row: MemberRow) -> MemberView:
 
 
 ROUTES = [
-    make, list_mine, enter, leave, show, rename, close, list_members, change_member, remove_member,
+    make, list_mine, enter, leave, show, rename, show_speed, limit_speed, close, list_members, change_member,
+    remove_member,
 ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""Verbs on organisations: make, list, enter, rename, close.
+"""Verbs on organisations: make, list, enter, rename, limit, close.
 
 Whoever changes who is in one, or counts what it has, holds its lock. A deleted one has nobody from that moment on; what
 it had is ended by loop `close`.
@@ -8,6 +8,7 @@ import datetime as dt
 from uuid import UUID
 
 from msgspec import Struct
+from msgspec.structs import asdict
 from sqlalchemy import delete, func, select, update
 
 from control.accounts import tokens
@@ -19,7 +20,9 @@ from control.audit import service as audit
 from control.audit.service import Actor
 from control.db import Asker, Tx, name_asker
 from control.errors import BadInput, Conflict, NotFound
+from control.speed import LimitSpeed
 from wire.ids import OrgId, PersonId, new_id
+from wire.messages import Pace
 
 OWNED_MAX = 20
 """Organisations of one owner: each has a quota of its own."""
@@ -79,6 +82,23 @@ async def rename(tx: Tx, org: OrgId, name: str, actor: Actor, now: dt.datetime) 
     await tx.execute(update(Organisation).where(Organisation.id == org).values(name=label))
     await audit.record(tx, actor, "organisation.renamed", f"organisation:{org}", now, before=before, after=label)
     return label
+
+
+async def pace(tx: Tx, org: OrgId) -> Pace:
+    return Pace(
+        *(await tx.execute(select(Organisation.down_max, Organisation.up_max).where(Organisation.id == org))).one()
+    )
+
+
+async def limit(tx: Tx, org: OrgId, asked: LimitSpeed, actor: Actor, now: dt.datetime) -> Pace:
+    """Of all its transfers together; loop `shares` divides it."""
+    await lock(tx, org)
+    before = await pace(tx, org)
+    if (after := asked.of(before)) != before:
+        await tx.execute(update(Organisation).where(Organisation.id == org).values(asdict(after)))
+        said = {"before": asdict(before), "after": asdict(after)}
+        await audit.record(tx, actor, "organisation.limited", f"organisation:{org}", now, **said)
+    return after
 
 
 async def close(tx: Tx, org: OrgId, person: PersonId, confirm: str, actor: Actor, now: dt.datetime) -> Closed:

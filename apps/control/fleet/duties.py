@@ -1,8 +1,9 @@
-"""What operators want of an agent: its duty and its name. They write what should be; the agent's next sync hears it."""
+"""What operators want of an agent: its duty, speed and name. They write what should be; its next sync hears it."""
 
 import datetime as dt
 from uuid import UUID
 
+from msgspec.structs import asdict
 from sqlalchemy import func, select, text
 
 from control.audit import service as audit
@@ -11,8 +12,10 @@ from control.db import Tx
 from control.errors import BadInput, Conflict, NotFound
 from control.fleet.model import Agent
 from control.plane import Plane
+from control.speed import LimitSpeed
 from control.transfers.model import Transfer
 from telemetry import logs
+from wire.messages import Pace
 from wire.states import AGENT_SYNCS, AgentState, Duty, agent_state
 
 log = logs.get(__name__)
@@ -42,6 +45,18 @@ async def assign(plane: Plane, agent_id: UUID, duty: Duty, reason: str | None, a
             log.info(SAID[duty], agent=str(agent_id), name=agent.name, state=agent.state, reason=reason)
     await plane.nudge_agent(agent_id)
     await plane.nudge("dispatch")
+
+
+async def limit(plane: Plane, agent_id: UUID, asked: LimitSpeed, actor: Actor, now: dt.datetime) -> None:
+    """Of all that it does; it hears of it with its next sync, and with every one after a restart."""
+    async with plane.working() as tx:
+        agent = await locked(tx, agent_id)
+        before = Pace(agent.down_max, agent.up_max)
+        if (after := asked.of(before)) != before:
+            agent.down_max, agent.up_max = after.down_max, after.up_max
+            said = {"before": asdict(before), "after": asdict(after)}
+            await audit.record(tx, actor, "fleet.limited", f"agent:{agent_id}", now, name=agent.name, **said)
+    await plane.nudge_agent(agent_id)
 
 
 async def rename(plane: Plane, agent_id: UUID, name: str, actor: Actor, now: dt.datetime) -> None:

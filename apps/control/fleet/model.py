@@ -1,7 +1,7 @@
 """Tables of the fleet: agents, their certificates, the one-time tokens by which they enrol, and pools.
 
-Owners of an agent's columns: operators write `name` and `duty`; its syncs write what it is and `seen_at`; `state`
-follows from the two, through `move()`.
+Owners of an agent's columns: operators write `name`, `duty` and limits; its syncs write what it is and `seen_at`;
+`state` follows from the two, through `move()`.
 """
 
 import datetime as dt
@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy.orm import Mapped, mapped_column
 
 from control.db import Base, IllegalMove, States
+from control.seeding import Seeding, SeedWhen
 from wire.states import AGENT_MOVES, AgentState, Duty
 
 
@@ -34,6 +35,9 @@ class Agent(Base):
     slots: Mapped[int] = mapped_column(default=0)
     disk_budget_bytes: Mapped[int | None]
     disk_free_bytes: Mapped[int | None]
+    down_max: Mapped[int] = mapped_column(default=0)
+    """Bytes a second of all that it does; 0: no limit."""
+    up_max: Mapped[int] = mapped_column(default=0)
     seen_at: Mapped[dt.datetime | None]
     created_at: Mapped[dt.datetime]
     retired_at: Mapped[dt.datetime | None]
@@ -62,7 +66,14 @@ class Pool(Base):
 
     name: Mapped[str] = mapped_column(primary_key=True)
     description: Mapped[str] = mapped_column(default="")
+    seeding: Mapped[SeedWhen] = mapped_column(States(SeedWhen), default=SeedWhen.DOWNLOADING)
+    seed_ratio: Mapped[float | None]
+    seed_s: Mapped[int | None]
     created_at: Mapped[dt.datetime]
+
+    @property
+    def policy(self) -> Seeding:
+        return Seeding(self.seeding, self.seed_ratio, self.seed_s)
 
 
 class EnrolToken(Base):

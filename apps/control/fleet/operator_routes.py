@@ -6,6 +6,7 @@ from litestar import get, patch, post, put
 from litestar.di import NamedDependency
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath, JSONBody
+from msgspec import UnsetType
 
 from control.accounts.permissions import Permission
 from control.auth import Principal, actor_of
@@ -26,6 +27,7 @@ from control.fleet.schemas import (
 )
 from control.http import Asked
 from control.plane import Plane
+from control.speed import LimitSpeed
 from wire.clock import utcnow
 from wire.states import Duty
 
@@ -84,6 +86,23 @@ async def rename_agent(
     data: JSONBody[Rename],
 ) -> AgentView:
     await duties.rename(plane, agent, data.name, actor_of(request, who), utcnow())
+    return await _now(plane, agent)
+
+
+@patch(
+    "/fleet/agents/{agent:uuid}/speed",
+    permission=Permission.FLEET_WRITE,
+    tags=["fleet"],
+    summary="Limit the speed of an agent: all that it does shares it",
+)
+async def limit_agent(
+    request: Asked,
+    plane: NamedDependency[Plane],
+    who: NamedDependency[Principal],
+    agent: FromPath[UUID],
+    data: JSONBody[LimitSpeed],
+) -> AgentView:
+    await duties.limit(plane, agent, data, actor_of(request, who), utcnow())
     return await _now(plane, agent)
 
 
@@ -167,7 +186,7 @@ async def list_pools(plane: NamedDependency[Plane], who: NamedDependency[Princip
     "/fleet/pools/{pool:str}",
     permission=Permission.FLEET_WRITE,
     tags=["fleet"],
-    summary="Make a pool, or describe it anew",
+    summary="Make a pool, or describe it anew; say whether it gives to peers",
 )
 async def describe_pool(
     request: Asked,
@@ -177,8 +196,12 @@ async def describe_pool(
     data: JSONBody[DescribePool],
 ) -> Pools:
     async with plane.working() as tx:
-        await pools.describe(tx, pool, data.description, actor_of(request, who), utcnow())
-        return Pools(await pools.listed(tx, plane.settings.pool))
+        description = None if isinstance(data.description, UnsetType) else data.description
+        seeding = None if isinstance(data.seeding, UnsetType) else data.seeding
+        await pools.describe(tx, pool, description, seeding, actor_of(request, who), utcnow())
+        listed = Pools(await pools.listed(tx, plane.settings.pool))
+    await plane.nudge("seeding")
+    return listed
 
 
 async def _assign(
@@ -202,6 +225,7 @@ ROUTES: list[HTTPRouteHandler] = [
     list_agents,
     show_agent,
     rename_agent,
+    limit_agent,
     cordon_agent,
     uncordon_agent,
     drain_agent,

@@ -3,6 +3,7 @@
 import datetime as dt
 import re
 
+import msgspec
 from msgspec import Struct
 from sqlalchemy import case, func, select
 from sqlalchemy.dialects.postgresql import insert
@@ -12,6 +13,8 @@ from control.audit.service import Actor
 from control.db import Tx
 from control.errors import BadInput
 from control.fleet.model import Agent, Pool
+from control.seeding import Seeding
+from control.seeding import check as check_seeding
 from control.transfers.model import Transfer
 from wire.states import ON_AGENT, TRANSFER_ENDED, AgentState, TransferState
 
@@ -23,6 +26,7 @@ DESCRIPTION_CHARS_MAX = 500
 class PoolRow(Struct, frozen=True):
     name: str
     description: str
+    seeding: Seeding
     agents: int
     """Not retired."""
     ready: int
@@ -32,22 +36,26 @@ class PoolRow(Struct, frozen=True):
     waiting: int
 
 
-async def describe(tx: Tx, name: str, description: str, actor: Actor, now: dt.datetime) -> None:
-    """Made if it is new. Safe to repeat."""
+async def describe(
+    tx: Tx, name: str, description: str | None, seeding: Seeding | None, actor: Actor, now: dt.datetime
+) -> None:
+    """Made if it is new; what is None stays as it is. Safe to repeat."""
     check_name(name)
-    if len(description) > DESCRIPTION_CHARS_MAX or not description.isprintable():
+    if description and (len(description) > DESCRIPTION_CHARS_MAX or not description.isprintable()):
         raise BadInput(
             f"A description has at most {DESCRIPTION_CHARS_MAX} printable characters.", code="bad_description"
         )
-    row = insert(Pool).values(name=name, description=description, created_at=now)
-    other = Pool.description != row.excluded.description
-    changed = await tx.scalar(
-        row.on_conflict_do_update(
-            index_elements=[Pool.name], set_={"description": row.excluded.description}, where=other
-        ).returning(Pool.name)
-    )
-    if changed is not None:
-        await audit.record(tx, actor, "fleet.pool_described", f"pool:{name}", now, description=description)
+    if seeding is not None:
+        check_seeding(seeding)
+    await tx.execute(insert(Pool).values(name=name, created_at=now).on_conflict_do_nothing())
+    pool = (await tx.scalars(select(Pool).where(Pool.name == name).with_for_update(key_share=True))).one()
+    before = (pool.created_at != now, pool.description, pool.policy)
+    pool.description = pool.description if description is None else description
+    after = seeding or pool.policy
+    pool.seeding, pool.seed_ratio, pool.seed_s = after.when, after.ratio, after.seconds
+    if before != (True, pool.description, after):
+        said = {"description": pool.description, "seeding": msgspec.to_builtins(after)}
+        await audit.record(tx, actor, "fleet.pool_described", f"pool:{name}", now, **said)
 
 
 async def keep(tx: Tx, name: str, now: dt.datetime) -> None:
@@ -94,7 +102,8 @@ async def listed(tx: Tx, default: str) -> list[PoolRow]:
         .order_by(Pool.name != default, Pool.name)
     )
     return [
-        PoolRow(pool.name, pool.description, *(int(count or 0) for count in counts)) for pool, *counts in rows.all()
+        PoolRow(pool.name, pool.description, pool.policy, *(int(count or 0) for count in counts))
+        for pool, *counts in rows.all()
     ]
 
 

@@ -3,11 +3,12 @@
 import datetime as dt
 from uuid import UUID
 
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from control.fleet import service
 from control.fleet.pools import PoolRow
 from control.fleet.service import AgentRow
+from control.seeding import Seeding
 from control.transfers.model import Transfer
 from wire.states import AgentState, Duty, TransferState
 from wire.version import VERSION
@@ -42,7 +43,11 @@ class Rename(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class DescribePool(Struct, frozen=True, forbid_unknown_fields=True):
-    description: str = ""
+    """What is left out stays as it is."""
+
+    description: str | UnsetType = UNSET
+    seeding: Seeding | UnsetType = UNSET
+    """Whether its agents give to peers; of what an organisation's plan says, the stricter counts."""
 
 
 class AgentView(Struct, frozen=True, kw_only=True):
@@ -65,6 +70,9 @@ class AgentView(Struct, frozen=True, kw_only=True):
     """What it may fill with what it downloads."""
     disk_free_bytes: int | None
     """What of that it could still fill now."""
+    down_max: int
+    """Bytes a second of all that it does; 0: no limit."""
+    up_max: int
     seen_at: dt.datetime | None
     certificate_until: dt.datetime
     created_at: dt.datetime
@@ -112,6 +120,8 @@ def view(row: AgentRow) -> AgentView:
         running=row.running,
         disk_budget_bytes=agent.disk_budget_bytes,
         disk_free_bytes=agent.disk_free_bytes,
+        down_max=agent.down_max,
+        up_max=agent.up_max,
         seen_at=agent.seen_at,
         certificate_until=agent.certificate_until,
         created_at=agent.created_at,

@@ -13,6 +13,7 @@ from control.errors import BadInput, QuotaSpent
 from control.jobs import follow, quota, selection
 from control.jobs.limits import limits
 from control.jobs.model import Job, holds_data
+from control.speed import loosest
 from control.transfers import moves, release, spec
 from control.transfers.model import Transfer, at_work
 from wire.ids import OrgId, TransferId
@@ -120,6 +121,7 @@ async def _join(tx: Tx, transfer: Transfer, holders: Iterable[Holder]) -> None:
         down_max=loosest(each.down_max for each in going),
         up_max=loosest(each.up_max for each in going),
         announces=transfer.announces,
+        gives=transfer.gives,
     )
     if steer != replace((await spec.steers(tx, [transfer.id]))[transfer.id], rev=0):
         transfer.files, transfer.sequential = steer.files, steer.sequential
@@ -129,12 +131,6 @@ async def _join(tx: Tx, transfer: Transfer, holders: Iterable[Holder]) -> None:
     if transfer.size_bytes is not None:
         transfer.size_bytes = (await selection.check(tx, transfer.torrent_id, steer.files)).bytes
     await tx.flush()
-
-
-def loosest(maxima: Iterable[int]) -> int:
-    """Of the limits of several, that of him who asks for most; 0 is none."""
-    asked = list(maxima)
-    return max(asked) if asked and all(asked) else 0
 
 
 async def _lacks_some(tx: Tx, transfer: Transfer) -> bool:

@@ -2,6 +2,7 @@
 
 from msgspec import Struct
 
+from control.seeding import EVERYTHING, Seeding
 from wire.ids import OrgId
 from wire.units import TIB
 
@@ -13,6 +14,8 @@ class Limits(Struct, frozen=True, kw_only=True):
     """Jobs that have not ended."""
     bytes: int
     """Stored, or to be stored."""
+    seeding: Seeding = EVERYTHING
+    """Beside what the pool lets happen."""
 
 
 def limits(org: OrgId) -> Limits:

@@ -26,6 +26,11 @@ REASONS = {
     "stopped": "Its agent stopped it, as it was told.",
     "all_stored": "All its files are in the store.",
     "agent_retired": "Its agent was retired.",
+    "seeding": "It is stored, and given to peers for a while.",
+    "seeded_ratio": "It has been given to peers as often as was agreed.",
+    "seeded_time": "It has been given to peers for as long as was agreed.",
+    "seeding_stopped": "It is not given to peers any more.",
+    "seeding_let_go": "Its agent has its disk for others: it is not given to peers any more.",
 }
 
 

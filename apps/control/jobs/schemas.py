@@ -1,16 +1,14 @@
 """What the API gives about jobs."""
 
 import datetime as dt
-from typing import Annotated, Literal, TypeAlias
+from typing import Literal
 from uuid import UUID
 
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import UNSET, Struct, UnsetType
 
+from control.speed import Speed
 from wire.messages import Rates
 from wire.states import JobAction, JobState, Priority
-
-Speed: TypeAlias = Annotated[int, Meta(ge=0, le=2**31 - 1)]
-"""What libtorrent can reckon with."""
 
 
 class ProgressView(Struct, frozen=True):
@@ -39,6 +37,21 @@ class FailureView(Struct, frozen=True):
     """Null while the job is paused, and once it is given up."""
 
 
+class SeedingView(Struct, frozen=True):
+    """It is stored, and its agent gives it to peers, or did."""
+
+    given_bytes: int
+    ratio: float
+    """Of what was given to what is stored."""
+    ratio_max: float | None
+    began_at: dt.datetime
+    ends_at: dt.datetime
+    """At the latest."""
+    ended_at: dt.datetime | None
+    sentence: str | None
+    """Why it ended."""
+
+
 class JobView(Struct, frozen=True):
     id: UUID
     name: str
@@ -59,6 +72,8 @@ class JobView(Struct, frozen=True):
     up_max: int
     progress: ProgressView
     failure: FailureView | None
+    seeding: SeedingView | None
+    """Of a completed job."""
     actions: list[JobAction]
     """What may be done with it now."""
     created_at: dt.datetime

@@ -22,7 +22,7 @@ from control.torrents.model import File, Torrent
 from control.torrents.sent import Sent
 from control.transfers import model as transfers
 from control.transfers import release
-from control.transfers.model import Object, Part, Transfer
+from control.transfers.model import Object, Part, Seed, Transfer
 from wire.addresses import filter_peers, filter_trackers, filter_web_seeds, parse_allow
 from wire.filelist import FileKind
 from wire.ids import JobId, OrgId, PersonId, new_id
@@ -43,6 +43,8 @@ class Whole(Struct, frozen=True):
     job: Job
     transfer: Transfer
     torrent: Torrent
+    seed: Seed | None = None
+    """While it is given to peers, and after."""
 
 
 class Added(Struct, frozen=True):
@@ -186,6 +188,10 @@ def _new_job(
         web_seeds=filter_web_seeds(sent.web_seeds, allow),
         peers=filter_peers(sent.peers, allow),
         files=sent.wishes.files,
+        priority=sent.wishes.priority,
+        sequential=sent.wishes.sequential,
+        down_max=sent.wishes.down_max,
+        up_max=sent.wishes.up_max,
         failure_code=None,
         failure_detail=None,
         correlation_id=correlation_id,
@@ -196,12 +202,13 @@ def _new_job(
     )
 
 
-def _whole(org: OrgId) -> Select[Job, Transfer, Torrent]:
+def _whole(org: OrgId) -> Select[Job, Transfer, Torrent, Seed]:
     """Of this organisation, and on its list: everything else does not exist for it."""
     return (
-        select(Job, Transfer, Torrent)
+        select(Job, Transfer, Torrent, Seed)
         .join(Transfer, Transfer.id == Job.transfer_id)
         .join(Torrent, Torrent.id == Job.torrent_id)
+        .outerjoin(Seed, (Seed.transfer_id == Transfer.id) & (Seed.epoch == Transfer.epoch))
         .where(Job.org_id == org, Job.removed_at.is_(None))
     )
 
@@ -295,4 +302,4 @@ async def locked(tx: Tx, org: OrgId, job_id: UUID) -> Whole:
     )
     if transfer is None or job is None:
         raise NotFound("There is no such job.")
-    return Whole(job, transfer, seen.torrent)
+    return Whole(job, transfer, seen.torrent, seen.seed)

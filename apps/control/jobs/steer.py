@@ -10,10 +10,11 @@ from uuid import UUID
 from msgspec import Struct, UnsetType
 from sqlalchemy import select
 
+from control import speed
 from control.audit import service as audit
 from control.audit.service import Actor
 from control.db import Tx
-from control.errors import BadInput, Conflict
+from control.errors import Conflict
 from control.jobs import follow, holders, quota, selection
 from control.jobs import service as jobs
 from control.jobs.model import Job
@@ -25,14 +26,9 @@ from control.transfers import release
 from control.transfers.leftovers import forget_unwanted
 from wire.ids import OrgId
 from wire.states import JOB_ACTIVE, Intent, JobAction, JobState, TransferState, job_actions
-from wire.units import KIB
 
 PLAIN = ("priority", "sequential", "down_max", "up_max")
 """Fields that are taken as they are said."""
-
-
-SPEED_MIN = 16 * KIB
-"""Requests and their answers count too: below this an upload limit stops the download."""
 
 
 class Steered(Struct, frozen=True):
@@ -95,8 +91,7 @@ async def edit(tx: Tx, org: OrgId, job_id: UUID, asked: EditJob, actor: Actor, n
     for field in PLAIN:
         if not isinstance(value := getattr(asked, field), UnsetType):
             setattr(job, field, value)
-    if any(0 < speed < SPEED_MIN for speed in (job.down_max, job.up_max)):
-        raise BadInput(f"A limit is {SPEED_MIN} bytes a second at least, or 0 for none.", code="too_slow")
+    speed.check(job.down_max, job.up_max)
     job.updated_at = now
     job.version += 1
     follow.tell(tx, job, job.state, now=now, who=actor.name, why="edited")

@@ -10,6 +10,7 @@ from control.jobs.schemas import (
     LiveView,
     PiecesView,
     ProgressView,
+    SeedingView,
     TrackerView,
 )
 from control.jobs.service import Whole
@@ -41,6 +42,7 @@ def view(whole: Whole) -> JobView:
         up_max=job.up_max,
         progress=_progress(job, transfer),
         failure=_failure(whole),
+        seeding=_seeding(whole),
         actions=sorted(job_actions(job.state)),
         created_at=job.created_at,
         updated_at=job.updated_at,
@@ -56,6 +58,21 @@ def _progress(job: Job, transfer: Transfer) -> ProgressView:
     if job.state is JobState.COMPLETED:
         return ProgressView(total, total, total)
     return ProgressView(min(transfer.down_bytes, total), min(transfer.stored_bytes, total), total)
+
+
+def _seeding(whole: Whole) -> SeedingView | None:
+    seed = whole.seed
+    if seed is None or whole.job.state is not JobState.COMPLETED:
+        return None
+    return SeedingView(
+        given_bytes=seed.given_bytes,
+        ratio=round(seed.given_bytes / max(1, whole.transfer.size_bytes or 0), 3),
+        ratio_max=seed.ratio_max,
+        began_at=seed.began_at,
+        ends_at=seed.ends_at,
+        ended_at=seed.ended_at,
+        sentence=reasons.sentence(seed.why) if seed.why else None,
+    )
 
 
 def _failure(whole: Whole) -> FailureView | None:

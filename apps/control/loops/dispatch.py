@@ -15,6 +15,7 @@ from control.loops.fairness import Waiting, fair
 from control.plane import Plane
 from control.transfers import moves
 from control.transfers.model import Transfer, at_work
+from control.transfers.retry import JITTER
 from telemetry import logs
 from telemetry.correlation import correlated
 from wire.ids import OrgId, TransferId
@@ -41,7 +42,7 @@ async def step(plane: Plane, now: datetime) -> bool:
         rooms = await _room(tx, plane, now)
         for pool, room in rooms.items():
             await _offer_again(tx, plane, pool, now)
-            await _offer_new(tx, pool, min(room, OPEN_MAX), now)
+            await _offer_new(tx, plane, pool, min(room, OPEN_MAX), now)
     return False
 
 
@@ -78,11 +79,11 @@ async def _room(tx: Tx, plane: Plane, now: datetime) -> dict[str, int]:
 async def _offer_again(tx: Tx, plane: Plane, pool: str, now: datetime) -> None:
     """Not claimed for so long: the message was lost, or forged away, or whoever had it died. A new number, because
     the broker would drop the same one within its duplicate window."""
-    before = now - timedelta(seconds=plane.settings.wait(plane.settings.offer_again_s))
+    again = timedelta(seconds=plane.settings.wait(plane.settings.offer_again_s))
     old = select(Transfer).where(
         Transfer.pool == pool,
         Transfer.state == TransferState.OFFERED,
-        or_(Transfer.offered_at.is_(None), Transfer.offered_at < before),
+        or_(Transfer.offered_at.is_(None), ~Transfer.offered_at.between(now - again, now + again)),
     )
     for transfer in (
         await tx.scalars(old.order_by(Transfer.id).with_for_update(key_share=True, skip_locked=True))
@@ -90,12 +91,13 @@ async def _offer_again(tx: Tx, plane: Plane, pool: str, now: datetime) -> None:
         _offer(tx, transfer, "again", now)
 
 
-async def _offer_new(tx: Tx, pool: str, room: int, now: datetime) -> None:
+async def _offer_new(tx: Tx, plane: Plane, pool: str, room: int, now: datetime) -> None:
     offered = Transfer.state == TransferState.OFFERED
     room -= await tx.scalar(select(func.count()).where(Transfer.pool == pool, offered)) or 0
     if room <= 0:
         return
-    waiting = await _line(tx, pool, now)
+    longest = timedelta(seconds=plane.settings.wait(plane.settings.retry_max_s) * (1 + JITTER))
+    waiting = await _line(tx, pool, now, longest)
     active = await _active(tx, {each.scope for each in waiting})
     allowed = {each.scope: limits(OrgId(each.scope)).active for each in waiting}
     for chosen in fair(waiting, active, allowed, room):
@@ -113,8 +115,9 @@ _TURN = (Transfer.priority.desc(), Transfer.created_at, Transfer.id)
 """Within an organisation. A job that is important to it is nothing to the others."""
 
 
-async def _line(tx: Tx, pool: str, now: datetime) -> list[Waiting]:
-    """Of each organisation only the first few: one with ten thousand must not hide the others."""
+async def _line(tx: Tx, pool: str, now: datetime, longest: timedelta) -> list[Waiting]:
+    """Of each organisation only the first few: one with ten thousand must not hide the others. Whoever is to wait for
+    longer than anybody ever is was told so by a clock that was ahead."""
     place = func.row_number().over(partition_by=Transfer.scope_id, order_by=_TURN)
     lines = (
         select(Transfer.id, Transfer.scope_id, Transfer.created_at, place.label("place"))
@@ -122,7 +125,7 @@ async def _line(tx: Tx, pool: str, now: datetime) -> list[Waiting]:
             Transfer.pool == pool,
             Transfer.state == TransferState.WAITING,
             Transfer.intent.in_(WANTS_AGENT),
-            or_(Transfer.not_before.is_(None), Transfer.not_before <= now),
+            or_(Transfer.not_before.is_(None), Transfer.not_before <= now, Transfer.not_before > now + longest),
         )
         .subquery()
     )

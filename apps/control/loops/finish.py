@@ -26,7 +26,7 @@ from control.plane import Plane
 from control.storage.errors import InvalidPart, NoSuchUpload
 from control.storage.keys import object_key, prefix
 from control.torrents.model import File
-from control.transfers import moves, release
+from control.transfers import moves, release, seeds
 from control.transfers.leftovers import Spared, bury, doomed, forget_unwanted
 from control.transfers.model import Object, Part, Transfer, locked
 from control.transfers.stored import is_wanted
@@ -246,7 +246,10 @@ async def _conclude(plane: Plane, transfer_id: UUID, now: dt.datetime) -> None:
                 if transfer.epoch > 1:  # a grant of an earlier epoch may still bring something back
                     await bury(tx, transfer, now)
                 await forget_unwanted(tx, transfer, now)
+                given = await seeds.begin(tx, transfer, now)
                 await moves.move(tx, transfer, TransferState.STORED, now=now, who=WHO, why="all_stored")
+                if given:
+                    await seeds.tell(tx, transfer, seeds.BEGAN, now=now, who=WHO)
                 _STORED.inc()
                 log.info("transfer.stored", transfer=str(transfer.id), bytes=transfer.size_bytes)
             elif not open_full and transfer.done:

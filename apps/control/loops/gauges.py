@@ -10,12 +10,13 @@ from control.audit.model import Entry, Unsealed
 from control.fleet import authority, service
 from control.fleet.service import AgentRow
 from control.plane import Plane
-from control.transfers.model import Transfer
+from control.transfers.model import Seed, Transfer
 from wire.states import TRANSFER_ENDED, AgentState, TransferState
 from wire.version import VERSION
 
 _TRANSFERS = Gauge("control_transfers", "Transfers that are not over, by state.", ["state"])
 _DEAD = Gauge("control_dead_transfers", "Dead letters: transfers that were given up and wait for somebody.")
+_SEEDS = Gauge("control_seeds", "Stored transfers that agents still give to peers.")
 _AGENTS = Gauge("control_agents", "Agents, by state.", ["state"])
 _OUTDATED = Gauge("control_agents_outdated", "Agents that run another version than the control plane.")
 _SLOTS = Gauge("control_slots", "Slots of agents that take work, taken or free.", ["pool", "use"])
@@ -36,12 +37,14 @@ async def step(plane: Plane, now: datetime) -> bool:
             select(Transfer.state, func.count()).where(Transfer.state.in_(open_states)).group_by(Transfer.state)
         )
         dead = await tx.scalar(select(func.count()).where(Transfer.dead_at.is_not(None)))
+        seeds = await tx.scalar(select(func.count()).where(Seed.ended_at.is_(None)))
         agents = await service.listed(tx)
         queued = select(func.count(), func.min(Entry.at)).join_from(Unsealed, Entry, Entry.id == Unsealed.entry_id)
         unsealed, since = (await tx.execute(queued)).one()
     transfers = dict(rows.all())
     _say(_TRANSFERS, {(state.value,): transfers.get(state, 0) for state in open_states})
     _DEAD.set(dead or 0)
+    _SEEDS.set(seeds or 0)
     _say(_AGENTS, _by_state(agents))
     _fleet([row for row in agents if row.agent.retired_at is None])
     ends = authority.ends(plane.settings) | {

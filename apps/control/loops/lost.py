@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import or_, select, text
+from sqlalchemy import or_, select, text, update
 
 from control.db import Tx
 from control.fleet.model import Agent
@@ -25,6 +25,7 @@ async def step(plane: Plane, now: datetime) -> bool:
             return False
         if await _could_not_hear(tx, lease):
             return False
+        await _set_back(tx, lease, now)
         silent = Agent.state.in_(AGENT_SYNCS) & or_(Agent.seen_at.is_(None), Agent.seen_at < now - lease)
         rows = await tx.scalars(
             select(Agent).where(silent).order_by(Agent.id).with_for_update(key_share=True, skip_locked=True)
@@ -45,6 +46,12 @@ async def _could_not_hear(tx: Tx, lease: timedelta) -> bool:
     """A database that is back for less than a lease has nobody's latest word: their silence was ours."""
     up = text("SELECT clock_timestamp() - pg_postmaster_start_time() < :lease")
     return bool(await tx.scalar(up, {"lease": lease}))
+
+
+async def _set_back(tx: Tx, lease: timedelta, now: datetime) -> None:
+    """Heard of by a clock that was ahead: from now on its lease runs by this one."""
+    ahead = Agent.state.in_(AGENT_SYNCS) & (Agent.seen_at > now + lease)
+    await tx.execute(update(Agent).where(ahead).values(seen_at=now))
 
 
 async def _give_away(tx: Tx, plane: Plane, agent: Agent, now: datetime) -> int:

@@ -2,14 +2,16 @@
 
 import hashlib
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
+from msgspec.structs import replace
 
-from control import http
+from control import http, speed
 from control.errors import BadInput, UnsupportedMedia
 from control.http import Asked
+from control.speed import Speed
 from control.torrents import reading
 from control.torrents.schemas import FileEntry, TorrentView
 from telemetry.redact import clean_text
@@ -20,6 +22,7 @@ from wire.infohash import InfoHashes
 from wire.magnet import parse_magnet
 from wire.metainfo import Torrent
 from wire.names import clean_name
+from wire.states import Priority
 
 TORRENT_TYPES = frozenset({"application/x-bittorrent", "application/octet-stream"})
 NAME_CHARS_MAX = 255
@@ -27,23 +30,35 @@ INDEX_MAX = 2**31 - 1
 
 
 class Wishes(Struct, frozen=True, kw_only=True):
-    """How it is asked for, beside what."""
+    """How it is asked for, beside what; all but `paused` can be changed later."""
 
     files: list[int] | None = None
+    """Only these, by their index; null: all."""
     paused: bool = False
+    """Not before somebody resumes it; a magnet's metadata is fetched, so that there is something to choose from."""
+    priority: Priority = Priority.NORMAL
+    sequential: bool = False
+    down_max: Speed = 0
+    up_max: Speed = 0
 
 
-class SendTorrent(Struct, frozen=True, forbid_unknown_fields=True):
+class SendTorrent(Wishes, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """As JSON; a large `.torrent` is better sent as a form or as it is."""
 
     magnet: str | UnsetType = UNSET
     torrent: bytes | UnsetType = UNSET
     """Base64."""
     name: str | None = None
-    files: list[int] | None = None
-    """Only these, by their index; null: all."""
-    paused: bool = False
-    """Not before somebody resumes it; a magnet's metadata is fetched, so that there is something to choose from."""
+
+
+IN_FORM: dict[str, Any] = {
+    "files": list[int] | None,
+    "paused": bool,
+    "sequential": bool,
+    "down_max": Speed,
+    "up_max": Speed,
+}
+"""In a form everything is text: wishes are said as in JSON, but for `priority`, which is the bare word."""
 
 
 class Sent(Struct, frozen=True, kw_only=True):
@@ -69,7 +84,7 @@ async def read(request: Asked, org: OrgId) -> Sent:
             return await _from_json(asked, org)
         case "multipart/form-data":
             form = await http.form(request)
-            if unknown := sorted(form.keys() - {"torrent", "name", "files", "paused"}):
+            if unknown := sorted(form.keys() - {"torrent", "name", "priority", *IN_FORM}):
                 raise BadInput(f"The form has an unknown field: {', '.join(unknown)[:100]}.")
             name = form.get("name")
             text = name.decode("utf-8", "replace") if name else None
@@ -83,7 +98,7 @@ async def read(request: Asked, org: OrgId) -> Sent:
 
 
 async def _from_json(asked: SendTorrent, org: OrgId) -> Sent:
-    wishes = Wishes(files=tidy(asked.files), paused=asked.paused)
+    wishes = _judged(Wishes(**{field: getattr(asked, field) for field in Wishes.__struct_fields__}))
     if isinstance(asked.torrent, bytes) and isinstance(asked.magnet, UnsetType):
         return await _from_file(asked.torrent, asked.name, wishes, org)
     if isinstance(asked.magnet, str) and isinstance(asked.torrent, UnsetType):
@@ -92,10 +107,16 @@ async def _from_json(asked: SendTorrent, org: OrgId) -> Sent:
 
 
 def _wishes_of(form: dict[str, bytes]) -> Wishes:
-    """In a form everything is text: `files` is a JSON list, `paused` is true or false."""
-    files = http.from_json(form["files"], list[int]) if "files" in form else None
-    paused = http.from_json(form["paused"], bool) if "paused" in form else False
-    return Wishes(files=tidy(files), paused=paused)
+    said = {field: http.from_json(form[field], kind) for field, kind in IN_FORM.items() if field in form}
+    if (word := form.get("priority")) is not None:
+        said["priority"] = http.from_json(msgspec.json.encode(word.decode("utf-8", "replace")), Priority)
+    return _judged(Wishes(**said))
+
+
+def _judged(wishes: Wishes) -> Wishes:
+    """As far as can be without the torrent, and by the same rules as when a job is changed."""
+    speed.check(wishes.down_max, wishes.up_max)
+    return replace(wishes, files=tidy(wishes.files))
 
 
 def _from_magnet(text: str, name: str | None, wishes: Wishes) -> Sent:

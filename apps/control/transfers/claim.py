@@ -9,12 +9,12 @@ from sqlalchemy import func, select
 from control.db import Tx
 from control.fleet.model import Agent
 from control.plane import Plane
-from control.transfers import moves, retry, spec
+from control.transfers import moves, retry, seeds, shares, spec
 from control.transfers.model import Transfer, locked
 from telemetry import logs
 from telemetry.correlation import correlated
 from wire.ids import AgentId
-from wire.messages import Claim, ClaimAnswer, Claimed, Refused
+from wire.messages import Claim, ClaimAnswer, Claimed, Pace, Refused
 from wire.states import ON_AGENT, TRANSFER_ENDED, WANTS_AGENT, AgentState, Intent, TransferState
 
 log = logs.get(__name__)
@@ -33,6 +33,8 @@ async def claim(plane: Plane, agent_id: AgentId, asked: Claim, now: dt.datetime)
         with correlated(transfer.correlation_id):
             _note(agent_id, asked, answer)
     await plane.nudge("dispatch")  # one offer fewer is open, or one must be made again
+    if isinstance(answer, Claimed) and answer.spec.pace != Pace():
+        await plane.nudge("shares")
     return answer
 
 
@@ -77,6 +79,8 @@ async def take(
         transfer.agent_id = agent_id
         await moves.move(tx, transfer, TransferState.CLAIMED, now=now, who=who, why=why)
     transfer.agent_id, transfer.boot, transfer.claim_id = agent_id, boot, claim_id
+    await shares.first(tx, transfer)
+    transfer.gives = (await seeds.policy(tx, transfer)).gives
     transfer.last_agents = [*transfer.last_agents, str(agent_id)][-retry.TRIES_MAX :]
 
 

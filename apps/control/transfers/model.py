@@ -67,6 +67,14 @@ class Transfer(Base):
     down_max: Mapped[int] = mapped_column(default=0)
     up_max: Mapped[int] = mapped_column(default=0)
     announces: Mapped[int] = mapped_column(default=0)
+    down_share: Mapped[int] = mapped_column(default=0)
+    """Of its organisation's limit, bytes a second; 0: there is none. Loop `shares` writes it, the claim the first."""
+    up_share: Mapped[int] = mapped_column(default=0)
+    gives: Mapped[bool] = mapped_column(default=True)
+    """What its pool and plan let peers have; in the steer. The claim writes it, and loop `seeding`."""
+    down_rate: Mapped[int] = mapped_column(default=0)
+    """As its agent says."""
+    up_rate: Mapped[int] = mapped_column(default=0)
     size_bytes: Mapped[int | None]
     """Wanted bytes, known with the metadata: none means that the torrent has not been read yet."""
     down_bytes: Mapped[int] = mapped_column(default=0)
@@ -110,6 +118,28 @@ class Object(Base):
     epoch: Mapped[int]
     opened_at: Mapped[dt.datetime]
     stored_at: Mapped[dt.datetime | None]
+
+
+class Seed(Base):
+    """A stored transfer that its last agent still gives to peers; `transfers.seeds` draws its life."""
+
+    __tablename__ = "seeds"
+
+    transfer_id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    scope_id: Mapped[uuid.UUID]
+    agent_id: Mapped[uuid.UUID]
+    boot: Mapped[uuid.UUID]
+    epoch: Mapped[int]
+    ratio_max: Mapped[float | None]
+    given_before: Mapped[int] = mapped_column(default=0)
+    """By boots before this one."""
+    given_bytes: Mapped[int] = mapped_column(default=0)
+    """By all."""
+    began_at: Mapped[dt.datetime]
+    ends_at: Mapped[dt.datetime]
+    """At the latest."""
+    ended_at: Mapped[dt.datetime | None]
+    why: Mapped[str | None]
 
 
 class Part(Base):

@@ -11,24 +11,27 @@ from msgspec import Struct
 from sqlalchemy import bindparam, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import UUID as UUIDS
-from sqlalchemy.types import Integer, Text
+from sqlalchemy.types import BigInteger, Integer, Text
 
 from control.db import Tx
 from control.fleet.model import Agent
-from wire.messages import Report
+from wire.ids import TransferId
+from wire.messages import Pace, Report, Verdict
 from wire.states import ON_AGENT, Intent, TransferState
 
 _TAKE = text(
     """
     WITH said AS (
-      SELECT * FROM unnest(:ids, :epochs, :revs, :states, :steers) AS s (id, epoch, rev, state, steer)
+      SELECT * FROM unnest(:ids, :epochs, :revs, :states, :steers, :downs, :ups)
+        AS s (id, epoch, rev, state, steer, down, up)
     ), held AS (
-      SELECT t.id, s.rev FROM transfers t JOIN said s ON s.id = t.id
+      SELECT t.id, s.rev, s.down, s.up FROM transfers t JOIN said s ON s.id = t.id
       WHERE t.agent_id = :agent AND t.boot = :boot AND t.epoch = s.epoch AND t.rev <= s.rev AND t.state = s.state
         AND t.intent = :run AND t.steer_rev = s.steer AND t.progress_at > :due
       ORDER BY t.id FOR NO KEY UPDATE OF t
     )
-    UPDATE transfers t SET rev = held.rev FROM held WHERE t.id = held.id RETURNING t.id, t.go
+    UPDATE transfers t SET rev = held.rev, down_rate = held.down, up_rate = held.up FROM held
+      WHERE t.id = held.id RETURNING t.id, t.go, t.down_share, t.up_share
     """
 ).bindparams(
     bindparam("ids", type_=ARRAY(UUIDS)),
@@ -36,6 +39,8 @@ _TAKE = text(
     bindparam("revs", type_=ARRAY(Integer)),
     bindparam("states", type_=ARRAY(Text)),
     bindparam("steers", type_=ARRAY(Integer)),
+    bindparam("downs", type_=ARRAY(BigInteger)),
+    bindparam("ups", type_=ARRAY(BigInteger)),
 )
 
 
@@ -46,8 +51,8 @@ class Quiet(Struct, frozen=True):
     state: TransferState
 
 
-async def take(tx: Tx, agent: Agent, said: Iterable[Quiet], due: dt.datetime) -> Mapping[UUID, bool]:
-    """Which of them were taken, and whether they may go on. `due`: progress that was written earlier is to be written
+async def take(tx: Tx, agent: Agent, said: Iterable[Quiet], due: dt.datetime) -> Mapping[UUID, Verdict]:
+    """What to say of those that were taken. `due`: progress that was written earlier is to be written
     again. What is not taken has something to it, and must be looked at."""
     quiet = [each for each in said if _is_quiet(each)]
     if not quiet:
@@ -60,13 +65,18 @@ async def take(tx: Tx, agent: Agent, said: Iterable[Quiet], due: dt.datetime) ->
             "revs": [each.report.rev for each in quiet],
             "states": [each.state.value for each in quiet],
             "steers": [each.report.steer for each in quiet],
+            "downs": [max(0, each.report.rates.down_rate) for each in quiet],
+            "ups": [max(0, each.report.rates.up_rate) for each in quiet],
             "agent": agent.id,
             "boot": agent.boot,
             "run": Intent.RUN.value,
             "due": due,
         },
     )
-    return dict(rows.all())
+    return {
+        transfer: Verdict(TransferId(transfer), "ok", go=go, pace=Pace(down, up))
+        for transfer, go, down, up in rows.all()
+    }
 
 
 def _is_quiet(each: Quiet) -> bool:

@@ -19,7 +19,7 @@ from control.fleet.model import Agent
 from control.jobs.model import Job
 from control.plane import Plane
 from control.transfers import claim as claims
-from control.transfers import moves, quiet, release, stored
+from control.transfers import moves, quiet, release, seeds, stored
 from control.transfers import spec as specs
 from control.transfers.model import Transfer, held_by, held_otherwise
 from control.transfers.quiet import Quiet
@@ -29,7 +29,7 @@ from telemetry.redact import clean_text
 from wire.failures import FAILURES
 from wire.filelist import TOTAL_BYTES_MAX
 from wire.ids import AgentId, JobId, OrgId, TransferId
-from wire.messages import Detail, Failure, Found, Rates, Report, Sync, Synced, Verdict
+from wire.messages import Detail, Failure, Found, Pace, Rates, Report, Sync, Synced, Verdict
 from wire.states import (
     DRAINS,
     ON_AGENT,
@@ -80,6 +80,7 @@ class Outcome(Struct):
     wake_finish: bool = False
     wake_dispatch: bool = False
     duty: Duty = Duty.WORK
+    pace: Pace = Pace()
 
 
 async def sync(plane: Plane, agent_id: AgentId, said: Sync, now: dt.datetime) -> tuple[Synced, list[Told]]:
@@ -92,7 +93,7 @@ async def sync(plane: Plane, agent_id: AgentId, said: Sync, now: dt.datetime) ->
     if outcome.wake_dispatch:
         await plane.nudge("dispatch")
     next_s = plane.settings.wait(plane.settings.sync_s)
-    return Synced(outcome.verdicts, next_s, duty=outcome.duty), outcome.told
+    return Synced(outcome.verdicts, next_s, duty=outcome.duty, pace=outcome.pace), outcome.told
 
 
 async def _write(tx: Tx, settings: Settings, agent_id: AgentId, said: Sync, now: dt.datetime) -> Outcome:
@@ -101,7 +102,8 @@ async def _write(tx: Tx, settings: Settings, agent_id: AgentId, said: Sync, now:
         raise NotSignedIn("This agent was retired.", code="agent_retired")
     lease = dt.timedelta(seconds=settings.wait(settings.lease_s))
     woke = _note_agent(agent, said, lease, now)
-    outcome = Outcome([], [], wake_dispatch=woke, duty=agent.duty)
+    pace = Pace(agent.down_max, agent.up_max)
+    outcome = Outcome([], [], wake_dispatch=woke, duty=agent.duty, pace=pace)
     await _answer_found(tx, settings, agent, said, outcome, now)
     await _take_reports(tx, settings, agent, said, outcome, now)
     await _give_away(tx, settings, agent, said, lease, outcome, now)
@@ -150,8 +152,13 @@ async def _answer_found(
     query = select(Transfer).where(Transfer.id.in_(epochs)).order_by(Transfer.id)
     rows = await tx.scalars(query.with_for_update(key_share=True).execution_options(populate_existing=True))
     known = {transfer.id: transfer for transfer in rows}
+    givings = await seeds.of_agent(tx, agent)
     for transfer_id, epoch in epochs.items():
-        transfer = known.get(transfer_id)
+        transfer, giving = known.get(transfer_id), givings.get(transfer_id)
+        if giving is not None and seeds.adopt(agent, giving, epoch, now):
+            spec = await specs.build(tx, giving.transfer, settings)
+            outcome.verdicts.append(Verdict(TransferId(transfer_id), "adopt", go=True, seeds=True, spec=spec))
+            continue
         if transfer is None or not await _adopt(tx, settings, transfer, agent, epoch, now):
             outcome.verdicts.append(Verdict(TransferId(transfer_id), "stale"))
             continue
@@ -191,7 +198,8 @@ async def _take_reports(
     due = now - dt.timedelta(seconds=PROGRESS_WRITTEN_S)
     nothing_new = await quiet.take(tx, agent, (Quiet(each, _STATE_OF[each.phase]) for each in reports.values()), due)
     held = await _current(tx, agent, [each for each in reports.values() if each.transfer not in nothing_new])
-    known = held.keys() | nothing_new.keys()
+    givings = await seeds.of_agent(tx, agent)  # only now: what was at work a moment ago is locked, and no seed yet
+    known = held.keys() | nothing_new.keys() | givings.keys()
     overtaken = await _overtaken(tx, agent, [report for report in reports.values() if report.transfer not in known])
     jobs = await _jobs_of(tx, known)
     steers = await specs.steers(tx, [t.id for t in held.values() if t.steer_rev != reports[TransferId(t.id)].steer])
@@ -199,7 +207,11 @@ async def _take_reports(
         transfer = held.get(transfer_id)
         if transfer_id in nothing_new:
             outcome.told += _told(report, jobs)
-            outcome.verdicts.append(Verdict(transfer_id, "ok", go=nothing_new[transfer_id]))
+            outcome.verdicts.append(nothing_new[transfer_id])
+            continue
+        if transfer is None and (of_seed := await seeds.take(tx, agent, givings, report, now, leaving=said.leaving)):
+            outcome.told += _told(report, jobs)
+            outcome.verdicts.append(of_seed)
             continue
         if transfer is None:
             _STALE.inc()
@@ -211,9 +223,10 @@ async def _take_reports(
         outcome.told += _told(report, jobs)
         running = transfer.state in ON_AGENT
         intent = transfer.intent if running else Intent.STOP
-        outcome.verdicts.append(
-            Verdict(transfer_id, "ok", intent=intent, go=transfer.go, steer=steers.get(transfer_id))
-        )
+        steer, pace = steers.get(transfer_id), Pace(transfer.down_share, transfer.up_share)
+        outcome.verdicts.append(Verdict(transfer_id, "ok", intent=intent, go=transfer.go, steer=steer, pace=pace))
+    if not said.leaving:  # who comes back goes on with them
+        await seeds.let_go(tx, agent, givings.values(), {_pair(each) for each in (*said.held, *said.found)}, now)
 
 
 def _told(report: Report, jobs: Mapping[UUID, Iterable[tuple[UUID, UUID]]]) -> list[Told]:
@@ -274,6 +287,7 @@ async def _take(
     tx: Tx, settings: Settings, agent: Agent, transfer: Transfer, report: Report, outcome: Outcome, now: dt.datetime
 ) -> None:
     transfer.rev = report.rev
+    transfer.down_rate, transfer.up_rate = max(0, report.rates.down_rate), max(0, report.rates.up_rate)
     who = f"agent:{agent.id}"
     if transfer.go:
         parts = await stored.record_parts(tx, transfer, report.parts, now)

@@ -12,7 +12,7 @@ from control.torrents.model import Torrent
 from control.transfers.model import Object, Part, Transfer
 from wire import addresses
 from wire.ids import TransferId
-from wire.messages import PartStored, Spec, Steer
+from wire.messages import Pace, PartStored, Spec, Steer
 from wire.states import Intent
 
 TIERS_MAX = 64
@@ -44,14 +44,15 @@ async def build(tx: Tx, transfer: Transfer, settings: Settings) -> Spec:
         parts=await _parts(tx, transfer.id),
         files=list(await tx.scalars(_whole(transfer.id))),
         steer=(await steers(tx, [transfer.id]))[transfer.id],
+        pace=Pace(transfer.down_share, transfer.up_share),
     )
 
 
 async def steers(tx: Tx, transfers: Iterable[UUID]) -> dict[UUID, Steer]:
     t = Transfer
-    said = select(t.id, t.steer_rev, t.files, t.sequential, t.down_max, t.up_max, t.announces)
+    said = select(t.id, t.steer_rev, t.files, t.sequential, t.down_max, t.up_max, t.announces, t.gives)
     rows = await tx.execute(said.where(t.id.in_(transfers)))
-    return {row[0]: Steer(row[1], row[2], row[3], row[4], row[5], row[6]) for row in rows.all()}
+    return {row[0]: Steer(*row[1:]) for row in rows.all()}
 
 
 async def holders(tx: Tx, transfer_id: UUID) -> list[Job]:

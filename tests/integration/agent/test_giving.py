@@ -10,8 +10,11 @@ from msgspec.structs import replace
 
 from agent.engine.api import PieceVerified
 from agent.engine.pair import Pair
+from agent.engine.session import Session
 from tests.integration.agent.swarm import LOOPBACK, Seeded, new_transfer, seed, settings
 from tests.support.until import until
+from wire.messages import Pace
+from wire.units import MIB
 
 SIZES = {"big.bin": 3_000_000}
 OWN_ADDRESS = "127.0.0.2"
@@ -53,4 +56,31 @@ async def test_a_peer_gets_pieces_only_where_we_give(tmp_path: Path, gives: bool
         else:  # it has heard of the last piece, wants it, and would have been given the first long ago
             await until(lambda: any(all(other.pieces) for other in peer.get_peer_info()))
         assert (peer.status().total_payload_download > 0) is gives
+    await pair.aclose()
+
+
+def limits(session: Session) -> tuple[int, int, list[int]]:
+    """Of the session, down and up; and of its torrents, down."""
+    pack = session._live.get_settings()
+    torrents = [handle.download_limit() for handle in session._handles.values()]
+    return pack["download_rate_limit"], pack["upload_rate_limit"], torrents
+
+
+async def test_an_agents_limit_is_one_for_both_sessions_and_shared_by_torrents(tmp_path: Path) -> None:
+    pair = Pair(settings(tmp_path))
+    with seed(tmp_path / "seeder", SIZES) as seeded:
+        pair.limit(Pace(down_max=4 * MIB, up_max=MIB))
+        first = replace(seeded.add(tmp_path / "first", new_transfer(), seeded.book()), peers=[])
+        pair.add(first)
+        assert limits(pair._giving) == (4 * MIB, MIB, [4 * MIB])
+        second = replace(first, transfer=new_transfer(), folder=tmp_path / "second", gives=False)
+        pair.add(second)
+        pair.tick(availability=False)
+        assert pair._taking is not None
+        assert limits(pair._giving) == limits(pair._taking) == (4 * MIB, MIB, [2 * MIB])
+        pair.remove(second.transfer)
+        pair.tick(availability=False)
+        assert limits(pair._giving) == (4 * MIB, MIB, [4 * MIB])
+        pair.limit(Pace())
+        assert limits(pair._giving) == (0, 0, [0])
     await pair.aclose()

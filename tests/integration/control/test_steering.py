@@ -1,6 +1,7 @@
 """Steering a job over HTTP: what may be done when, with which codes, and what the log of audit says."""
 
 import base64
+import json
 import secrets
 from typing import Any
 
@@ -112,7 +113,7 @@ async def test_a_form_says_its_wishes_as_text(api: Api) -> None:
         form = {"torrent": ("a", torrent_file(secrets.token_hex(8), files=3))}
         made = await http.post("/api/v1/jobs", files=form, data={"files": "[0]", "paused": "true"})
         assert (made.json()["state"], made.json()["wanted_bytes"]) == ("paused", 1000)
-        for bad in ({"files": "0"}, {"files": "[-1]"}, {"paused": "maybe"}):
+        for bad in ({"files": "0"}, {"files": "[-1]"}, {"paused": "maybe"}, {"sequential": "1"}, {"down_max": "fast"}):
             refused = await http.post("/api/v1/jobs", files=form, data=bad)
             assert refused.status_code in (400, 422), bad
 
@@ -164,6 +165,55 @@ async def test_a_job_is_renamed_and_given_priority_order_and_speed(api: Api) -> 
         ):
             assert (await http.patch(job, json=bad)).status_code == 422, bad
         assert (await http.get(job)).json() == changed
+
+
+WISHES = {"name": "Mine", "priority": "high", "sequential": True, "down_max": 100_000, "up_max": 20_000}
+
+
+@pytest.mark.parametrize("wrapping", ["json", "form"])
+async def test_whatever_can_be_changed_of_a_job_can_be_said_when_it_is_added(api: Api, wrapping: str) -> None:
+    data = torrent_file(secrets.token_hex(8))
+
+    async def add(**wishes: object) -> httpx.Response:
+        if wrapping == "json":
+            return await http.post("/api/v1/jobs", json={"torrent": base64.b64encode(data).decode()} | wishes)
+        said = {field: as_text(value) for field, value in wishes.items()}
+        return await http.post("/api/v1/jobs", files={"torrent": ("a", data)}, data=said)
+
+    async with api.member() as http:
+        for bad in ({"priority": "urgent"}, {"down_max": -1}, {"down_max": 2**31}, {"name": "x" * 256}):
+            assert (await add(**bad)).status_code == 422, bad
+        assert await refusal(await add(up_max=10)) == (422, "too_slow")
+        made = await add(**WISHES)
+        assert made.status_code == 201, made.text
+        assert {field: made.json()[field] for field in WISHES} == WISHES
+    transfer = await api.databases.sql(
+        f"SELECT priority, sequential, t.down_max, t.up_max FROM transfers t"
+        f" WHERE id = (SELECT transfer_id FROM jobs WHERE id = '{made.json()['id']}')"
+    )
+    assert transfer == "2|t|100000|20000"
+
+
+async def test_an_organisations_admins_limit_its_speed_and_the_log_says_so(api: Api) -> None:
+    url = "/api/v1/organisation/speed"
+    async with api.member() as http:
+        assert (await http.get(url)).json() == {"down_max": 0, "up_max": 0}
+        limited = {"down_max": 1_000_000, "up_max": 0}
+        for body in ({"down_max": 1_000_000}, {"up_max": 0}, {}):
+            assert (await http.patch(url, json=body)).json() == limited
+        assert await refusal(await http.patch(url, json={"up_max": 1})) == (422, "too_slow")
+        for bad in ({"down_max": -1}, {"down_max": None}, {"speed": 1}):
+            assert (await http.patch(url, json=bad)).status_code == 422, bad
+        assert (await http.get(url)).json() == limited
+        org = (await http.get("/api/v1/organisation")).json()["id"]
+    log = await api.databases.sql(
+        f"SELECT detail FROM audit WHERE org_id = '{org}' AND action = 'organisation.limited'"
+    )
+    assert json.loads(log) == {"before": {"down_max": 0, "up_max": 0}, "after": limited}
+
+
+def as_text(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 async def test_nobody_is_asked_for_peers_of_what_is_not_at_work(api: Api) -> None:

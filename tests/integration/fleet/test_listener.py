@@ -50,7 +50,7 @@ class Enrolment(Struct, frozen=True):
 async def new_token(plane: Plane, *, name: str | None = None, pool: str | None = None, age_s: int = 0) -> TokenBody:
     async with plane.working() as tx:
         if pool is not None:
-            await pools.describe(tx, pool, "", OPERATOR, utcnow())
+            await pools.describe(tx, pool, None, None, OPERATOR, utcnow())
         made = await service.make_token(
             tx, plane.settings, name=name, pool=pool, ttl_s=60, actor=OPERATOR, now=utcnow() - timedelta(seconds=age_s)
         )

@@ -14,7 +14,7 @@ from control.plane import Plane
 from tests.support.control import PASSWORD, operating, serving
 from tests.support.fleet import SLOTS, add_agent, add_transfer, claimed, new_pool, read_transfer
 from wire.ids import new_id
-from wire.messages import About, TokenBody
+from wire.messages import About, Pace, TokenBody
 from wire.states import TransferState
 from wire.version import VERSION
 
@@ -68,6 +68,23 @@ async def test_an_agent_is_seen_and_retired(plane: Plane, operator: httpx.AsyncC
     assert await audited(plane, f"agent:{agent.id}") == ["fleet.retired"]
     unknown = await operator.post(f"/fleet/agents/{new_id()}/retire", json={})
     assert (unknown.status_code, unknown.json()["code"]) == (404, "not_found")
+
+
+async def test_an_agents_speed_is_limited_by_operators(plane: Plane, operator: httpx.AsyncClient) -> None:
+    agent = await add_agent(plane, new_pool())
+    url = f"/fleet/agents/{agent.id}/speed"
+    for body, limits in (({"down_max": 2_000_000}, (2_000_000, 0)), ({"up_max": 50_000}, (2_000_000, 50_000))):
+        said = (await operator.patch(url, json=body)).json()
+        assert (said["down_max"], said["up_max"]) == limits
+    assert (await operator.patch(url, json={})).json()["up_max"] == 50_000
+    for bad in ({"down_max": 1}, {"down_max": -1}, {"up_max": 2**31}, {"speed": 1}):
+        assert (await operator.patch(url, json=bad)).status_code == 422, bad
+    unknown = await operator.patch(f"/fleet/agents/{new_id()}/speed", json={})
+    assert (unknown.status_code, unknown.json()["code"]) == (404, "not_found")
+    assert await audited(plane, f"agent:{agent.id}") == ["fleet.limited", "fleet.limited"]
+    assert (await agent.sync()).pace == Pace(2_000_000, 50_000)
+    agent.reboot()
+    assert (await agent.sync()).pace == Pace(2_000_000, 50_000)
 
 
 async def test_what_an_agent_should_do_is_said_by_operators_and_audited_once(

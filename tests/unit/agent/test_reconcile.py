@@ -14,6 +14,7 @@ from agent.reconcile import (
     Go,
     Halt,
     Judge,
+    Pace,
     Pause,
     Prepare,
     Resume,
@@ -31,11 +32,13 @@ from agent.running import (
     InEngine,
     InfoFetched,
     Judged,
+    Paced,
     Paused,
     Prepared,
     Resumed,
     Run,
     Steered,
+    Still,
     begin,
     done,
     fold,
@@ -202,3 +205,34 @@ def test_a_choice_waits_until_the_book_is_open() -> None:
     more = Wanted(replace(asked, steer=messages.Steer(rev=1)), go=True)
     assert next_action(more, run) is None
     assert next_action(more, happen(run, Prepared(t, unready=1, unstored=1))) == Steer(t)
+
+
+def test_another_share_of_its_organisations_limit_is_gone_by_and_no_wait_begins_anew() -> None:
+    asked = spec(has_info=True, go=True)
+    faster = Wanted(replace(asked, pace=messages.Pace(down_max=100_000)), go=True)
+    run = happen(begin(asked), InfoFetched(asked.transfer), Prepared(asked.transfer, unready=1, unstored=1))
+    run = replace(run, swarm=Still("payload", since_s=5, mark=0))
+    assert next_action(faster, run) == Pace(asked.transfer)
+    after = happen(run, Paced(asked.transfer, faster.spec.pace))
+    assert next_action(faster, after) == Bring(asked.transfer)
+    assert after.swarm == run.swarm
+
+
+def test_what_is_stored_and_shall_be_given_to_peers_is_brought_to_the_engine_again_and_stays() -> None:
+    asked = spec(has_info=True, go=True)
+    run = happen(begin(asked), InfoFetched(asked.transfer), Prepared(asked.transfer, unready=0, unstored=0))
+    assert done(run)
+    assert next_action(Wanted(asked, go=True), run) is None
+    seeds = Wanted(asked, go=True, seeds=True)
+    assert next_action(seeds, run) == Bring(asked.transfer)
+    assert next_action(seeds, happen(run, Entered(asked.transfer, InEngine.CONTENT))) is None
+
+
+def test_who_may_give_no_more_begins_anew_on_the_same_disk() -> None:
+    asked = spec(has_info=True, go=True)
+    t = asked.transfer
+    quiet = replace(asked, steer=messages.Steer(rev=1, gives=False))
+    run = happen(begin(asked), Entered(t, InEngine.CONTENT))
+    assert plan({t: Wanted(quiet, go=True)}, {t: run}) == [Drop(t, wipe=False)]
+    assert plan({t: Wanted(quiet, go=True)}, {}) == [Start(t)]
+    assert next_action(Wanted(quiet, go=True), begin(quiet)) == FetchInfo(t)

@@ -10,6 +10,7 @@ from agent.budget import Kept
 from agent.disk import Disk
 from agent.parts import Book
 from agent.room import DiskRoom, NoRoom
+from tests.support.until import until
 from tests.unit.agent.test_parts import layout_of
 from wire.ids import TransferId, new_id
 from wire.units import MIB
@@ -65,3 +66,16 @@ async def test_what_is_stored_already_needs_no_room(disk: Disk) -> None:
     book = Book(layout_of([64 * MIB], MIB))
     book.already_stored([(0, part) for part in range(1, 7)], [])
     assert await room.admit(some_id(), book) is Kept.PLAIN
+
+
+async def test_the_disk_is_short_when_somebody_waits_or_nobody_new_may_come(disk: Disk) -> None:
+    room, first = DiskRoom(disk.budget(64 * MIB), disk, dict), some_id()
+    assert not room.is_short()
+    await room.admit(first, Book(layout_of([30 * MIB], MIB)))
+    assert not room.is_short()
+    async with asyncio.timeout(10), asyncio.TaskGroup() as group:
+        waits = group.create_task(room.admit(some_id(), Book(layout_of([60 * MIB], 16 * MIB))))
+        await until(room.is_short)
+        room.leave(first)
+    assert waits.result() is Kept.PLAIN
+    assert room.is_short()

@@ -115,3 +115,14 @@ def test_what_was_found_is_adopted_under_the_new_epoch() -> None:
     desired = Desired()
     desired.heard(sync_of(desired), Synced([Verdict(found.transfer, "adopt", spec=found)], 1))
     assert desired.wanted[found.transfer].spec.epoch == 5
+
+
+def test_what_is_only_given_to_peers_takes_no_slot() -> None:
+    asked, desired = spec(has_info=True, go=True), Desired()
+    desired.take(asked)
+    sync = Sync(boot=BootId(new_id()), rev=1, version="t", slots=1, held=desired.held())
+    desired.heard(sync, Synced([Verdict(asked.transfer, "ok", go=True, seeds=True)], 1))
+    assert desired.wanted[asked.transfer].seeds
+    assert desired.at_work() == 0
+    desired.heard(sync, Synced([Verdict(asked.transfer, "stale")], 1))
+    assert not desired.wanted

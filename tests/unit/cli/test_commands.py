@@ -12,7 +12,7 @@ from cli.__main__ import app
 
 VERBS = ["up", "test", "check", "bench", "lock", "api", "work", "db upgrade", "agent run", "agent enrol"]
 VERBS += ["fleet token", "fleet list", "fleet show", "fleet cordon", "fleet uncordon", "fleet drain", "fleet rename"]
-VERBS += ["fleet retire", "fleet pools", "fleet pool", "fleet init"]
+VERBS += ["fleet limit", "fleet retire", "fleet pools", "fleet pool", "fleet init"]
 VERBS += ["dead-letter list", "dead-letter replay"]
 VERBS += ["audit verify"]
 
@@ -51,6 +51,20 @@ def test_a_refusal_is_one_sentence_and_no_traceback(arguments: tuple[str, ...]) 
     assert result.returncode == 1
     assert result.stderr.startswith("seedlift: ")
     assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("said", "bytes_a_second"), [("0", 0), ("500K", 512_000), ("1.5M", 1_572_864), ("16384", 16_384)]
+)
+def test_a_speed_is_bytes_a_second_or_short_for_them(said: str, bytes_a_second: int) -> None:
+    assert fleet._speed(said) == bytes_a_second
+
+
+@pytest.mark.parametrize("said", ["", "K", "fast", "1T", "inf", "nanM", "4 MB"])
+def test_what_is_no_speed_is_refused_with_a_sentence(said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        fleet._speed(said)
+    assert "is no speed" in capsys.readouterr().err
 
 
 def test_what_one_bench_alone_understands_reaches_it() -> None:
