@@ -32,7 +32,8 @@ class Add(Struct, frozen=True):
     info: bytes | None = None
     priorities: Sequence[int] = ()
     sizes: Sequence[tuple[int, int]] = ()
-    """(index, size) of every file that is no padding, as `wire` reads them: they must be what the engine reads."""
+    """(index, size) of every file that is no padding and no symlink, as `wire` reads them: they must be what the engine
+    reads."""
     gives: bool = True
     """Peers may be given what is there. Not of a windowed transfer: its pieces leave the disk, and who serves one that
     is gone is banned."""

@@ -292,8 +292,8 @@ def _with_info(add: Add) -> lt.add_torrent_params:
         raise MetadataMismatch(f"the engine cannot read the metadata: {bad}") from None
     assert params.ti is not None  # it was loaded from an info dict
     files = params.ti.layout()
-    pad = lt.file_storage.flag_pad_file
-    seen = [(i, files.file_size(i)) for i in range(files.num_files()) if not files.file_flags(i) & pad]
+    without_bytes = lt.file_storage.flag_pad_file | lt.file_storage.flag_symlink
+    seen = [(i, files.file_size(i)) for i in range(files.num_files()) if not files.file_flags(i) & without_bytes]
     if seen != list(add.sizes):
         raise MetadataMismatch(f"the engine sees {len(seen)} files, {len(add.sizes)} are expected")
     if files.num_pieces() != len(add.priorities):

@@ -68,9 +68,6 @@ FAILURES: dict[str, Reason] = {
         "The torrent's file list can be read in two ways, so none is trusted.", "Look for another torrent.", False
     ),
     "bad_metadata": Reason("The torrent's metadata cannot be read.", "Look for another torrent.", False),
-    "torrent_v2_only": Reason(
-        "This torrent is of version 2 alone, which cannot be fetched yet.", "Add a hybrid of it.", False
-    ),
     "no_such_file": Reason("A file was chosen that the torrent does not have.", "Choose others, and retry.", False),
     "quota_spent": Reason(
         "The torrent is larger than what is left of the quota.", "Remove other jobs, or get a larger plan.", False

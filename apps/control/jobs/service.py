@@ -72,7 +72,6 @@ async def add(
         torrent = await torrents.proven(tx, org, sent.torrent.info, sent.torrent.raw_info, now)
     else:
         torrent = await torrents.claimed(tx, org, sent.hashes, now)
-    torrents.check_streamable(torrent)
     if (asked := await active(tx, org, torrent)) is not None:
         return Added(asked, created=False)
     await quota.check_open(tx, org)

@@ -30,7 +30,6 @@ log = logs.get(__name__)
 INFO_BYTES_MAX = 32 * MIB
 
 QUOTA_SPENT = failure("quota_spent", "The torrent is larger than what is left of the quota.")
-V2_ONLY = failure(torrents.V2_ONLY_CODE, torrents.V2_ONLY)
 
 
 class Known(Struct, frozen=True):
@@ -112,9 +111,6 @@ async def _judge(tx: Tx, transfer: Transfer, info: Info, now: dt.datetime, who: 
     if transfer.go:
         return MetadataVerdict(go=True)
     transfer.size_bytes = info.total_bytes
-    if info.hashes.v1 is None:
-        await moves.fail(tx, transfer, V2_ONLY, now=now, who=who)
-        return MetadataVerdict(go=False, code=V2_ONLY.code)
     if (failure := await holders.metadata_known(tx, transfer, now=now, who=who)) is not None:
         await moves.fail(tx, transfer, failure, now=now, who=who)
         return MetadataVerdict(go=False, code=failure.code)

@@ -11,7 +11,6 @@ from sqlalchemy import insert, or_, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from control.db import Tx
-from control.errors import BadInput
 from control.torrents.model import File, Torrent
 from wire.ids import OrgId, new_id
 from wire.infohash import InfoHashes
@@ -19,8 +18,6 @@ from wire.metainfo import Info
 
 ROWS_AT_ONCE = 5_000
 """Of one INSERT, so that others get their turn in between."""
-V2_ONLY_CODE = "torrent_v2_only"
-V2_ONLY = "This torrent is of version 2 alone, which cannot be fetched here yet; a hybrid of it can."
 
 
 async def claimed(tx: Tx, scope: OrgId, hashes: InfoHashes, now: dt.datetime) -> Torrent:
@@ -96,9 +93,3 @@ def _rows(torrent: Torrent, info: Info, first: int) -> list[dict[str, object]]:
         }
         for file in info.files[first : first + ROWS_AT_ONCE]
     ]
-
-
-def check_streamable(torrent: Torrent) -> None:
-    """A magnet with a v2 hash alone may still turn out to be a hybrid; what is known to be none is refused."""
-    if torrent.metadata_known and torrent.v1 is None:
-        raise BadInput(V2_ONLY, code=V2_ONLY_CODE)
