@@ -4,6 +4,11 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from wire.units import MIB
+
+RESERVE_BYTES = 256 * MIB
+"""Of its disk, never filled: journals, and whatever else lives there."""
+
 
 class Settings(Struct, frozen=True, kw_only=True):
     agent_dir: Path

@@ -18,6 +18,7 @@ from agent.config import Settings
 from agent.disk import Disk
 from agent.driver import Driver
 from agent.engine.pair import Pair
+from agent.engine.web import Web
 from agent.fleet import Fleet, FleetError, Refusal
 from agent.identity import Identity, NotEnrolled, load
 from agent.store import Store
@@ -68,7 +69,8 @@ async def live(settings: Settings, identity: Identity, stop: asyncio.Event) -> N
     async with AsyncExitStack() as opened:
         disk = Disk(settings.agent_dir)
         opened.callback(disk.close)
-        engine = Pair(settings)
+        fetching = await opened.enter_async_context(asyncio.TaskGroup())
+        engine = Pair(settings, Web(settings, fetching))
         opened.push_async_callback(engine.aclose)
         fleet = await opened.enter_async_context(Fleet(identity, settings))
         store = await opened.enter_async_context(Store(settings.agent_uploads * SMALL_AT_ONCE))

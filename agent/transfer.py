@@ -11,7 +11,7 @@ from agent.journal import Held, Journal, Stored
 from agent.parts import Book
 from agent.running import Looked
 from wire.messages import FileStored, PartStored, Report, Spec
-from wire.metainfo import Info
+from wire.metainfo import Listing
 
 UNACKED_MANY = 250
 """Half a report: small files come faster than syncs, so this many ask for one at once."""
@@ -66,7 +66,7 @@ class Transfer:
         self.spec = spec
         self.journal = journal
         self.raw_info: bytes | None = None
-        self.info: Info | None = None
+        self.info: Listing | None = None
         self.book: Book | None = None
         self.holes: Holes | None = None
         """Of a windowed transfer: what is stored leaves the disk."""

@@ -1,4 +1,4 @@
-"""Two sessions as one engine: the first shares while it downloads, the second gives nothing to anybody.
+"""Two sessions and a web client as one engine: the first shares while it downloads, the second gives nothing away.
 
 The second is there once a windowed transfer needs it. It cannot take back that it had a piece (the protocol has no
 word for it), so it never lets a peer ask for one.
@@ -7,81 +7,84 @@ word for it), so it never lets a peer ask for one.
 from collections.abc import Callable, Sequence
 
 from agent.config import Settings
-from agent.engine.api import Add, EngineEvent, NotThere, Steering
+from agent.engine.api import Add, Engine, EngineEvent, NotThere, Steering
 from agent.engine.session import Session
 from agent.engine.silence import NotSilent
 from wire.ids import TransferId
 
 
 class Pair:
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, web: Engine) -> None:
+        """`web` brings what is no torrent."""
         self._settings = settings
+        self._web = web
         self._giving = Session(settings)
         self._taking: Session | None = None
-        self._of: dict[TransferId, Session] = {}
+        self._of: dict[TransferId, Engine] = {}
         self._allowed: Sequence[str] = ()
         self._heard: Callable[[EngineEvent], None] = lambda event: None
 
     def listen(self, heard: Callable[[EngineEvent], None]) -> None:
         self._heard = heard
-        for session in self._sessions():
-            session.listen(heard)
+        for engine in self._engines():
+            engine.listen(heard)
 
     def allow(self, ranges: Sequence[str]) -> None:
         self._allowed = ranges
-        for session in self._sessions():
-            session.allow(ranges)
+        for engine in self._engines():
+            engine.allow(ranges)
 
     def add(self, add: Add) -> None:
-        self.remove(add.transfer)
-        session = self._giving if add.gives else self._taker()
-        session.add(add)
-        self._of[add.transfer] = session
+        engine = self._web if add.url else self._giving if add.gives else self._taker()
+        if self._of.get(add.transfer) is not engine:
+            self.remove(add.transfer)
+        engine.add(add)
+        self._of[add.transfer] = engine
 
     def remove(self, transfer: TransferId) -> None:
-        if (session := self._of.pop(transfer, None)) is not None:
-            session.remove(transfer)
+        if (engine := self._of.pop(transfer, None)) is not None:
+            engine.remove(transfer)
 
     def pause(self, transfer: TransferId) -> None:
-        if (session := self._of.get(transfer)) is not None:
-            session.pause(transfer)
+        if (engine := self._of.get(transfer)) is not None:
+            engine.pause(transfer)
 
     def resume(self, transfer: TransferId) -> None:
-        if (session := self._of.get(transfer)) is not None:
-            session.resume(transfer)
+        if (engine := self._of.get(transfer)) is not None:
+            engine.resume(transfer)
 
     def steer(self, transfer: TransferId, steering: Steering) -> None:
-        if (session := self._of.get(transfer)) is not None:
-            session.steer(transfer, steering)
+        if (engine := self._of.get(transfer)) is not None:
+            engine.steer(transfer, steering)
 
     def announce(self, transfer: TransferId) -> None:
-        if (session := self._of.get(transfer)) is not None:
-            session.announce(transfer)
+        if (engine := self._of.get(transfer)) is not None:
+            engine.announce(transfer)
 
     def ask(self, transfer: TransferId, pieces: Sequence[tuple[int, int]]) -> None:
-        if (session := self._of.get(transfer)) is not None:
-            session.ask(transfer, pieces)
+        if (engine := self._of.get(transfer)) is not None:
+            engine.ask(transfer, pieces)
 
     def known_peers(self, transfer: TransferId) -> Sequence[tuple[str, int]]:
-        session = self._of.get(transfer)
-        return session.known_peers(transfer) if session else ()
+        engine = self._of.get(transfer)
+        return engine.known_peers(transfer) if engine else ()
 
     def tick(self, *, availability: bool) -> None:
-        for session in self._sessions():
-            session.tick(availability=availability)
+        for engine in self._engines():
+            engine.tick(availability=availability)
 
     async def read(self, transfer: TransferId, piece: int) -> bytes:
-        session = self._of.get(transfer)
-        if session is None:
+        engine = self._of.get(transfer)
+        if engine is None:
             raise NotThere("the torrent is not in a session")
-        return await session.read(transfer, piece)
+        return await engine.read(transfer, piece)
 
     async def aclose(self) -> None:
-        for session in self._sessions():
-            await session.aclose()
+        for engine in self._engines():
+            await engine.aclose()
 
-    def _sessions(self) -> Sequence[Session]:
-        return (self._giving, self._taking) if self._taking else (self._giving,)
+    def _engines(self) -> Sequence[Engine]:
+        return (self._web, self._giving, *((self._taking,) if self._taking else ()))
 
     def _taker(self) -> Session:
         if self._taking is None:

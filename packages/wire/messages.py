@@ -154,6 +154,8 @@ class Spec(Struct, frozen=True):
     files: list[int]
     """Files that need nothing any more: stored whole, as objects."""
     steer: Steer = Steer()
+    url: str | None = None
+    """Nothing is known but where it lies: a file on a web server, or the `.torrent` of what is meant."""
 
 
 class Claimed(Struct, frozen=True, tag="claimed"):
@@ -173,7 +175,7 @@ class Stuck(Struct, frozen=True):
     """Why nothing moves, told while it is waited."""
 
     code: Annotated[str, Meta(max_length=32)]
-    """`no_peers`, `no_seeds`, `no_metadata`, `bad_peers` or `store`."""
+    """`no_peers`, `no_seeds`, `no_metadata`, `bad_peers`, `url` or `store`."""
     for_s: Figure
     sentence: Annotated[str, Meta(max_length=1_000)]
 

@@ -5,6 +5,7 @@ was known as a torrent of its own, the younger becomes an alias of the older.
 """
 
 import datetime as dt
+import hashlib
 from uuid import UUID
 
 from sqlalchemy import insert, or_, select, update
@@ -14,7 +15,7 @@ from control.db import Tx
 from control.torrents.model import File, Torrent
 from wire.ids import OrgId, new_id
 from wire.infohash import InfoHashes
-from wire.metainfo import Info
+from wire.metainfo import Info, Listing
 
 ROWS_AT_ONCE = 5_000
 """Of one INSERT, so that others get their turn in between."""
@@ -40,6 +41,19 @@ async def proven(tx: Tx, scope: OrgId, info: Info, raw_info: bytes, now: dt.date
     if not torrent.metadata_known:
         await learn(tx, torrent, info, raw_info)
     return torrent
+
+
+async def of_url(tx: Tx, scope: OrgId, url: str, now: dt.datetime) -> Torrent:
+    """A torrent of which nothing is known but where it, or its `.torrent`, lies. New each time: what lies there may
+    have become another."""
+    torrent = Torrent(id=new_id(), scope_id=scope, url_hash=url_hash(url), is_private=False, created_at=now)
+    tx.add(torrent)
+    await tx.flush()
+    return torrent
+
+
+def url_hash(url: str) -> bytes:
+    return hashlib.sha256(url.encode()).digest()
 
 
 async def names_of(tx: Tx, torrent: Torrent) -> list[UUID]:
@@ -71,17 +85,17 @@ async def _made(tx: Tx, scope: OrgId, hashes: InfoHashes, now: dt.datetime) -> T
     return found[0]
 
 
-async def learn(tx: Tx, torrent: Torrent, info: Info, raw_info: bytes) -> None:
+async def learn(tx: Tx, torrent: Torrent, listing: Listing, raw: bytes) -> None:
     """Once; what is known of a torrent stays as it is."""
-    torrent.info = raw_info
-    torrent.name, torrent.size_bytes, torrent.is_private = info.name, info.total_bytes, info.is_private
-    torrent.files_count = sum(1 for _ in info.content)
+    torrent.info = raw
+    torrent.name, torrent.size_bytes, torrent.is_private = listing.name, listing.total_bytes, listing.is_private
+    torrent.files_count = sum(1 for _ in listing.content)
     await tx.flush()
-    for first in range(0, len(info.files), ROWS_AT_ONCE):
-        await tx.execute(insert(File), _rows(torrent, info, first))
+    for first in range(0, len(listing.files), ROWS_AT_ONCE):
+        await tx.execute(insert(File), _rows(torrent, listing, first))
 
 
-def _rows(torrent: Torrent, info: Info, first: int) -> list[dict[str, object]]:
+def _rows(torrent: Torrent, listing: Listing, first: int) -> list[dict[str, object]]:
     return [
         {
             "torrent_id": torrent.id,
@@ -91,5 +105,5 @@ def _rows(torrent: Torrent, info: Info, first: int) -> list[dict[str, object]]:
             "size_bytes": file.size_bytes,
             "kind": file.kind.value,
         }
-        for file in info.files[first : first + ROWS_AT_ONCE]
+        for file in listing.files[first : first + ROWS_AT_ONCE]
     ]

@@ -44,6 +44,7 @@ async def build(tx: Tx, transfer: Transfer, settings: Settings) -> Spec:
         parts=await _parts(tx, transfer.id),
         files=list(await tx.scalars(_whole(transfer.id))),
         steer=(await steers(tx, [transfer.id]))[transfer.id],
+        url=next((job.url for job in jobs if job.url), None) if torrent.v1 is None and torrent.v2 is None else None,
     )
 
 
