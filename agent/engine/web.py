@@ -13,6 +13,7 @@ from agent.engine.probe import TooLarge, find
 from agent.engine.remote import Lies
 from fetch.client import Client
 from fetch.errors import FetchError
+from fetch.socks import parse_proxy
 from wire.addresses import parse_allow
 from wire.errors import BadRemote
 from wire.ids import TransferId
@@ -38,7 +39,12 @@ class Life:
 class Web:
     def __init__(self, settings: Settings, group: asyncio.TaskGroup) -> None:
         self._group = group
-        self._client = Client(connections=CONNECTIONS_MAX, user_agent=USER_AGENT)
+        self._client = Client(
+            connections=CONNECTIONS_MAX,
+            user_agent=USER_AGENT,
+            proxy=parse_proxy(settings.agent_proxy) if settings.agent_proxy else None,
+            outgoing=settings.agent_outgoing,
+        )
         self._lives: dict[TransferId, Life] = {}
         self._here: dict[TransferId, int] = {}
         """Files that came before their size was known, with it."""
