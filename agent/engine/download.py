@@ -173,6 +173,7 @@ class Download:
             check_same(answer, part, self._known)
             if self._ranges and answer.status == 200:
                 self._ranges = False  # one of several servers, perhaps; from here on all are asked alike
+                self.pieces.give_back(run)
             if part.first != (begins if self._ranges else 0):
                 raise Lies("another part than was asked for")
             self._meter.open += 1
@@ -210,7 +211,7 @@ class Download:
             raise Short(f"it ended after {at} of {self._known.size_bytes} bytes")
 
     async def _needs(self, piece: int) -> bool:
-        """Whether to keep what comes of a piece. Raises Idle when nothing more is asked for."""
+        """Whether to keep what comes of a piece. Raises Idle when nothing more is asked for from there on."""
         if self._ranges:
             if not self.pieces.is_asked(piece):
                 raise Idle  # others were chosen meanwhile
@@ -218,6 +219,8 @@ class Download:
         try:
             async with asyncio.timeout(HOLD_S):
                 while not self.pieces.asked_from(piece):
+                    if self.pieces.asked_from(0):
+                        raise Idle  # what is asked for lies before it
                     self._more.clear()
                     await self._more.wait()
         except TimeoutError:

@@ -19,7 +19,7 @@ from wire.units import GIB
 TORRENT_S = 120.0
 """For all of a `.torrent`, 32 MiB at most."""
 BLIND_MAX_BYTES = 16 * GIB
-"""Fetched before anybody could judge its size."""
+"""Fetched before anybody could judge its size; or as much as the agent's budget, if that is less."""
 
 
 class TooLarge(Exception):
@@ -33,12 +33,12 @@ class Found(Struct, frozen=True):
     """The file has come already."""
 
 
-async def find(place: Place, client: Client, meter: Meter, pace: Pace) -> Found:
+async def find(place: Place, client: Client, meter: Meter, pace: Pace, blind_max: int) -> Found:
     """Raises FetchError, Lies, TooLarge, OSError."""
     misses = 0
     while True:
         try:
-            return await _ask(place, client, meter, pace)
+            return await _ask(place, client, meter, pace, blind_max)
         except Away as away:
             misses += 1
             text = word(str(away), place.url)
@@ -48,7 +48,7 @@ async def find(place: Place, client: Client, meter: Meter, pace: Pace) -> Found:
         await asyncio.sleep(min(BACKOFF_MAX_S, BACKOFF_S * 2 ** (misses - 1)))
 
 
-async def _ask(place: Place, client: Client, meter: Meter, pace: Pace) -> Found:
+async def _ask(place: Place, client: Client, meter: Meter, pace: Pace, blind_max: int) -> Found:
     async with client.get(place.url, ASK_HEAD) as answer:
         if is_empty(answer):
             return Found(remote(answer, 0, answer.url).json())
@@ -62,12 +62,12 @@ async def _ask(place: Place, client: Client, meter: Meter, pace: Pace) -> Found:
         if not is_torrent and part.total is not None:
             return Found(remote(answer, part.total, answer.url).json())
         if not is_torrent and answer.status == 200:
-            return await _blindly(place, meter, pace, answer, head)
+            return await _blindly(place, meter, pace, answer, head, blind_max)
     async with client.get(place.url, {}) as answer:
         part_of(answer)
         if is_torrent:
             return await _torrent(b"", answer.chunks)
-        return await _blindly(place, meter, pace, answer, b"")
+        return await _blindly(place, meter, pace, answer, b"", blind_max)
 
 
 async def _torrent(head: bytes, rest: AsyncIterator[bytes]) -> Found:
@@ -78,7 +78,7 @@ async def _torrent(head: bytes, rest: AsyncIterator[bytes]) -> Found:
         raise Away("its .torrent comes too slowly") from None
 
 
-async def _blindly(place: Place, meter: Meter, pace: Pace, answer: Answer, head: bytes) -> Found:
+async def _blindly(place: Place, meter: Meter, pace: Pace, answer: Answer, head: bytes, blind_max: int) -> Found:
     """To its end, onto the disk: only then it is known how large it is."""
     kept, at = bytearray(head), 0
     meter.open += 1
@@ -87,6 +87,8 @@ async def _blindly(place: Place, meter: Meter, pace: Pace, answer: Answer, head:
             meter.bytes += len(chunk)
             await pace.take(len(chunk))
             kept += chunk
+            if at + len(kept) > blind_max:
+                raise TooLarge(f"it has more than {blind_max} bytes")
             if len(kept) >= WRITE_BYTES:
                 at = await _keep(place, at, kept)
         at = await _keep(place, at, kept)
@@ -96,8 +98,6 @@ async def _blindly(place: Place, meter: Meter, pace: Pace, answer: Answer, head:
 
 
 async def _keep(place: Place, at: int, kept: bytearray) -> int:
-    if at + len(kept) > BLIND_MAX_BYTES:
-        raise TooLarge(f"it has more than {BLIND_MAX_BYTES} bytes")
     if shutil.disk_usage(place.path.parent).free < RESERVE_BYTES:
         raise OSError(errno.ENOSPC, "the disk is almost full")
     await asyncio.to_thread(write, place.path, at, bytes(kept))

@@ -9,15 +9,18 @@ from collections.abc import Callable, Sequence
 from agent.config import Settings
 from agent.engine.api import Add, Broke, Checked, EngineEvent, MetadataArrived, NotThere, Steering
 from agent.engine.download import Download, Meter, Pace, Place, broke
-from agent.engine.probe import TooLarge, find
+from agent.engine.probe import BLIND_MAX_BYTES, TooLarge, find
 from agent.engine.remote import Lies
 from fetch.client import Client
 from fetch.errors import FetchError
 from fetch.socks import parse_proxy
+from telemetry import logs
 from wire.addresses import parse_allow
 from wire.errors import BadRemote
 from wire.ids import TransferId
 from wire.remote import parse_remote
+
+log = logs.get(__name__)
 
 CONNECTIONS_MAX = 64
 """Of one agent, to all web servers together; who comes later waits."""
@@ -45,6 +48,7 @@ class Web:
             proxy=parse_proxy(settings.agent_proxy) if settings.agent_proxy else None,
             outgoing=settings.agent_outgoing,
         )
+        self._blind_max = min(BLIND_MAX_BYTES, settings.agent_disk_bytes or BLIND_MAX_BYTES)
         self._lives: dict[TransferId, Life] = {}
         self._here: dict[TransferId, int] = {}
         """Files that came before their size was known, with it."""
@@ -123,12 +127,20 @@ class Web:
         return Download(life.place, known, add.priorities, self._client, life.pace, life.meter, have)
 
     def _start(self, life: Life) -> None:
-        life.task = self._group.create_task(life.download.run() if life.download else self._find(life))
+        life.task = self._group.create_task(self._guarded(life))
+
+    async def _guarded(self, life: Life) -> None:
+        """What a stranger's server brings us to is not to end the agent, and every other transfer with it."""
+        try:
+            await (life.download.run() if life.download else self._find(life))
+        except Exception as bug:
+            log.exception("engine.bug", transfer=life.place.transfer)
+            self._heard(Broke(life.place.transfer, "engine_error", type(bug).__name__))
 
     async def _find(self, life: Life) -> None:
         place = life.place
         try:
-            found = await find(place, self._client, life.meter, life.pace)
+            found = await find(place, self._client, life.meter, life.pace, self._blind_max)
         except TooLarge as large:
             self._heard(Broke(place.transfer, "url_too_large", str(large)))
         except (FetchError, Lies, OSError) as failure:

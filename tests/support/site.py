@@ -30,6 +30,8 @@ class Page(Struct):
     location: str = ""
     cut_after: int | None = None
     """Bytes of each answer, then the connection breaks."""
+    stop_at: int | None = None
+    """Bytes of the file from here on do not come; once they may, who waited for them is hung up on first."""
     claims: int | None = None
     """As its whole length, whatever is true."""
 
@@ -93,6 +95,10 @@ class Site:
         writer.write("\r\n".join([*lines, "", ""]).encode("latin-1"))
         for at in range(0, len(body), CHUNK_BYTES):
             if page.cut_after is not None and at >= page.cut_after:
+                raise EOFError
+            if page.stop_at is not None and first + at >= page.stop_at:
+                while page.stop_at is not None:
+                    await asyncio.sleep(0.02)
                 raise EOFError
             await self._send(writer, body[at : at + CHUNK_BYTES], chunked=not page.length)
         if not page.length:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
+from agent.config import Settings
 from agent.engine.api import Add, Broke, Checked, EngineEvent, MetadataArrived, PieceVerified, Steering, TrackerSaid
 from agent.engine.web import Web
 from tests.integration.agent.swarm import new_transfer, settings
@@ -26,10 +27,10 @@ ALL = set(range(PIECES))
 class Ear:
     """A web engine, and all that it said."""
 
-    def __init__(self, folder: Path, group: asyncio.TaskGroup) -> None:
+    def __init__(self, folder: Path, group: asyncio.TaskGroup, chosen: Settings) -> None:
         self.said: list[EngineEvent] = []
         self.folder = folder / "data"
-        self.web = Web(settings(folder), group)
+        self.web = Web(chosen, group)
         self.transfer = new_transfer()
         self._more = asyncio.Event()
         self.web.listen(self._hear)
@@ -73,9 +74,9 @@ class Ear:
 
 
 @asynccontextmanager
-async def engine(folder: Path) -> AsyncIterator[Ear]:
+async def engine(folder: Path, **more: object) -> AsyncIterator[Ear]:
     async with asyncio.TaskGroup() as group:
-        ear = Ear(folder, group)
+        ear = Ear(folder, group, replace(settings(folder), **more))
         yield ear
         await ear.web.aclose()
 
@@ -112,6 +113,13 @@ async def test_without_ranges_it_is_read_once_and_waits_for_what_is_not_asked_fo
         assert await ear.content() == CONTENT
 
 
+async def test_a_server_that_gives_no_ranges_any_more_is_read_from_the_beginning(tmp_path: Path) -> None:
+    async with serving({"/f": Page(CONTENT, etag='"1"', ranges=False)}) as site, engine(tmp_path) as ear:
+        ear.add(f"{site.url}/f", said(), [1] * PIECES)
+        await ear.until(lambda _: ear.verified == ALL)
+        assert await ear.content() == CONTENT
+
+
 async def test_a_file_of_unknown_size_comes_before_it_is_known(tmp_path: Path) -> None:
     async with serving({"/f": Page(CONTENT, ranges=False, length=False)}) as site, engine(tmp_path) as ear:
         assert (await ear.find(f"{site.url}/f")).size_bytes == SIZE
@@ -119,6 +127,23 @@ async def test_a_file_of_unknown_size_comes_before_it_is_known(tmp_path: Path) -
         assert Checked(ear.transfer, tuple(sorted(ALL))) in ear.said
         assert await ear.content() == CONTENT
         assert len(site.asked) == 1
+
+
+async def test_of_a_file_of_unknown_size_no_more_comes_than_the_budget(tmp_path: Path) -> None:
+    async with serving({"/f": Page(CONTENT, ranges=False, length=False)}) as site:
+        async with engine(tmp_path, agent_disk_bytes=4 * MIB) as ear:
+            ear.add(f"{site.url}/f")
+            assert await ear.broken() == "url_too_large"
+            assert (ear.folder / "0").stat().st_size <= 4 * MIB
+
+
+async def test_a_bug_that_a_server_brings_out_ends_its_transfer_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agent.engine.probe.part_of", lambda answer: 1 // 0)
+    async with serving({"/f": Page(CONTENT)}) as site, engine(tmp_path) as ear:
+        ear.add(f"{site.url}/f")
+        assert await ear.broken() == "engine_error"
 
 
 async def test_cuts_cost_what_had_not_come_whole(tmp_path: Path) -> None:
