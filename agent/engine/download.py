@@ -142,7 +142,7 @@ class Download:
                 await self._more.wait()
                 continue
             try:
-                await self._fetch(run)
+                await self._fetch(run, is_first=is_first)
             except Idle:
                 pass
             except Away as away:
@@ -162,31 +162,34 @@ class Download:
             raise Lies(str(away)) if isinstance(away, Short) else away
         await asyncio.sleep(min(BACKOFF_MAX_S, BACKOFF_S * 2 ** (self._misses - 1)))
 
-    async def _fetch(self, run: Run) -> None:
+    async def _fetch(self, run: Run, *, is_first: bool) -> None:
         """Raises what `run` ends with, and Away, Idle."""
+        ranged = self._ranges
         begins, ends = self._bounds(run.first)[0], self._bounds(run.last)[1]
-        headers = {"Range": f"bytes={begins}-{ends - 1}", **only_if_same(self._known)} if self._ranges else {}
+        headers = {"Range": f"bytes={begins}-{ends - 1}", **only_if_same(self._known)} if ranged else {}
         async with self._client.get(self._place.url, headers) as answer:
             if answer.status == 416:
                 raise Changed("it is shorter than it was")
             part = part_of(answer)
             check_same(answer, part, self._known)
-            if self._ranges and answer.status == 200:
-                self._ranges = False  # one of several servers, perhaps; from here on all are asked alike
+            if ranged and answer.status == 200:  # one of several servers, perhaps; from here on all are asked alike
+                self._ranges = ranged = False
                 self.pieces.give_back(run)
-            if part.first != (begins if self._ranges else 0):
+                if not is_first:
+                    raise Idle
+            if part.first != (begins if ranged else 0):
                 raise Lies("another part than was asked for")
             self._meter.open += 1
             try:
-                await self._take(answer, part.first, ends if self._ranges else self._known.size_bytes)
+                await self._take(answer, part.first, ends if ranged else self._known.size_bytes, ranged=ranged)
             finally:
                 self._meter.open -= 1
 
-    async def _take(self, answer: Answer, at: int, ends: int) -> None:
+    async def _take(self, answer: Answer, at: int, ends: int, *, ranged: bool) -> None:
         """Bytes of the file from `at` on, as they come."""
         kept = bytearray()
         piece = at // self._known.piece_bytes
-        needed = await self._needs(piece)
+        needed = await self._needs(piece, ranged=ranged)
         async for chunk in answer.chunks:
             self._meter.bytes += len(chunk)
             await self._pace.take(len(chunk))
@@ -206,13 +209,13 @@ class Download:
                     if needed:
                         self._arrived(piece)
                     piece += 1
-                    needed = at < ends and await self._needs(piece)
+                    needed = at < ends and await self._needs(piece, ranged=ranged)
         if at < ends:
             raise Short(f"it ended after {at} of {self._known.size_bytes} bytes")
 
-    async def _needs(self, piece: int) -> bool:
+    async def _needs(self, piece: int, *, ranged: bool) -> bool:
         """Whether to keep what comes of a piece. Raises Idle when nothing more is asked for from there on."""
-        if self._ranges:
+        if ranged:
             if not self.pieces.is_asked(piece):
                 raise Idle  # others were chosen meanwhile
             return True
