@@ -57,9 +57,6 @@ class Site:
         self.url = ""
         self._busy = 0
 
-    def asked_for(self, path: str) -> list[Request]:
-        return [each for each in self.asked if each.path == path]
-
     async def hear(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             while True:

@@ -157,10 +157,9 @@ async def test_secrets_of_addresses_are_in_no_log_and_in_no_answer(
         magnet = f"magnet:?xt=urn:btih:{'5a' * 20}&tr={site.url}/{SECRET}/announce"
         ids.append((await member.add_magnet(magnet))["id"])
         async with asyncio.timeout(LIMIT_S):
-            while not all(site.asked_for(path) for path in (f"/{SECRET}/announce", f"/f?sig={SECRET}")):
+            while not {"announce", "f"} <= {each.path.partition("?")[0].rpartition("/")[2] for each in site.asked}:
                 await asyncio.sleep(0.05)
-        failed = await member.until(ids[0], "queued", "metadata_fetch", "failed")
-        said = [str(failed)]
+        said = list[str]()
         for job_id in ids:
             paths = [f"/api/v1/jobs/{job_id}{path}" for path in ("", "/timeline", "/progress", "/files")]
             said += [(await member.http.get(path)).text for path in paths]
