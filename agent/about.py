@@ -1,8 +1,11 @@
 """What this agent is: where it stands, how it is labelled, and how much room it has."""
 
+from ipaddress import ip_address
+
 import msgspec
 
 from agent.config import Settings
+from fetch.socks import BadProxy, parse_proxy
 from wire.messages import About
 from wire.settings import BadSettings
 
@@ -18,6 +21,13 @@ def about(settings: Settings, disk_budget_bytes: int, disk_free_bytes: int) -> A
 
 def check(settings: Settings) -> None:
     """Refused here with a sentence, rather than by the control plane with every sync."""
+    try:
+        if settings.agent_proxy:
+            parse_proxy(settings.agent_proxy)
+        if settings.agent_outgoing:
+            ip_address(settings.agent_outgoing)
+    except (BadProxy, ValueError) as bad:
+        raise BadSettings(f"SEEDLIFT_AGENT_PROXY or SEEDLIFT_AGENT_OUTGOING, which is an address: {bad}") from None
     said = {"region": settings.agent_region, "labels": _labels(settings.agent_labels)}
     try:
         msgspec.convert(said, About)

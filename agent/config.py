@@ -4,6 +4,11 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from wire.units import MIB
+
+RESERVE_BYTES = 256 * MIB
+"""Of its disk, never filled: journals, and whatever else lives there."""
+
 
 class Settings(Struct, frozen=True, kw_only=True):
     agent_dir: Path
@@ -24,6 +29,14 @@ class Settings(Struct, frozen=True, kw_only=True):
     agent_utp: bool = False
     agent_sim: str = ""
     """A script (`agent.engine.script`) instead of libtorrent, for tests and demos: what it stores is no content."""
+    agent_pex: bool = True
+    """Peers tell of other peers. Like DHT and LSD never of private torrents, whatever is said here."""
+    agent_trackers: str = ""
+    """Asked for peers of every torrent that is known not to be private, beside its own: by commas."""
+    agent_proxy: str = ""
+    """`socks5://user:password@host:port`: the way to peers, trackers and web servers."""
+    agent_outgoing: str = ""
+    """The address of ours that connections to them come from."""
     agent_region: str = ""
     agent_labels: str = ""
     """`key=value,key=value`: both are only told to operators."""

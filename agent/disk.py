@@ -7,7 +7,6 @@
 <agent_dir>/trash/                            emptied in a thread, and at every start
 """
 
-import errno
 import fcntl
 import os
 import shutil
@@ -18,19 +17,15 @@ from typing import BinaryIO
 from uuid import UUID
 
 from agent.budget import Budget
+from agent.config import RESERVE_BYTES
+from agent.engine.api import disk_code
 from agent.holes import can_punch
 from agent.journal import read_held
 from wire.failures import failure
 from wire.ids import TransferId, new_id
 from wire.messages import Failure, Found
-from wire.units import MIB
 
-RESERVE_BYTES = 256 * MIB
-"""Never filled: journals, and whatever else lives on that disk."""
 STAT_BLOCK_BYTES = 512
-
-
-FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 class AnotherAgent(Exception):
@@ -39,7 +34,7 @@ class AnotherAgent(Exception):
 
 def disk_failure(broken: OSError) -> Failure:
     """What a transfer fails with when something of it cannot be written."""
-    return failure("disk_full" if broken.errno in FULL else "disk_error", str(broken))
+    return failure(disk_code(broken.errno), str(broken))
 
 
 class Disk:

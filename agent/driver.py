@@ -414,6 +414,7 @@ class Driver:
             priorities=held.book.priorities(bounded=held.holes is not None) if content and held.book else (),
             sizes=[(file.index, file.size_bytes) for file in held.info.content] if content and held.info else (),
             gives=held.holes is None and held.spec.steer.gives,
+            url=held.spec.url,
         )
         try:
             self._engine.allow(held.spec.allow)

@@ -15,7 +15,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from wire.filelist import FileKind
-from wire.metainfo import Info
+from wire.metainfo import Listing
 
 KEEP_SIZE, PUNCH_HOLE = 1, 2
 """Of fallocate(2)."""
@@ -37,7 +37,7 @@ class Run(Struct, frozen=True):
 class Holes:
     """Of one torrent's files, named by their index as the engine does."""
 
-    def __init__(self, folder: Path, info: Info) -> None:
+    def __init__(self, folder: Path, info: Listing) -> None:
         self._folder = folder
         self._files = [file for file in info.files if file.kind is FileKind.FILE and file.size_bytes]
         self._offsets = [file.offset for file in self._files]

@@ -60,6 +60,8 @@ def stuck(run: Run, waits: Waits, now_s: float) -> Stuck | None:
 
 
 def _code(run: Run, still: Still) -> str:
+    if run.url:
+        return "url"
     if _alone(run):
         return "no_peers"
     if still.what == "metadata":
@@ -70,6 +72,8 @@ def _code(run: Run, still: Still) -> str:
 def _sentence(run: Run, for_s: float) -> str:
     assert run.swarm is not None
     lasts = lasting(for_s)
+    if run.url:
+        return f"Nothing has come for {lasts}: {_words(run)}"
     match _code(run, run.swarm):
         case "no_peers":
             return f"No peers for {lasts}: {_words(run)}"
@@ -82,7 +86,9 @@ def _sentence(run: Run, for_s: float) -> str:
 
 
 def _words(run: Run) -> str:
-    if not run.trackers_asked:
+    if run.url and not run.trackers:
+        return f"{origin(run.url)} is silent."
+    if not run.trackers_asked and not run.url:
         return "it has no trackers."
     if not run.trackers:
         return "no tracker has answered yet."

@@ -11,10 +11,11 @@ from agent.journal import Stored
 from agent.parts import Book, Span, lay_out
 from agent.room import DiskRoom, NoRoom
 from agent.transfer import Transfer
-from wire.errors import BadTorrent
+from wire.errors import BadInput
 from wire.failures import failure
 from wire.messages import DISK_BUSY, WANTS_MAX, Failure, Want
-from wire.metainfo import Info, parse_info
+from wire.metainfo import Listing, parse_info
+from wire.remote import parse_remote
 
 
 class CannotPrepare(Exception):
@@ -39,12 +40,13 @@ async def prepare(transfer: Transfer, fleet: Fleet, disk: Disk, room: DiskRoom) 
         await _confirm(transfer, fleet, batch)
 
 
-def _lay_out(transfer: Transfer) -> tuple[Info, Book]:
+def _lay_out(transfer: Transfer) -> tuple[Listing, Book]:
     """In a thread: a large info dict takes seconds."""
     assert transfer.raw_info is not None
+    is_file = transfer.spec.url is not None
     try:
-        info = parse_info(transfer.raw_info)
-    except BadTorrent as bad:
+        info = parse_remote(transfer.raw_info).listing() if is_file else parse_info(transfer.raw_info)
+    except BadInput as bad:
         raise CannotPrepare(failure("bad_metadata", f"{bad.code}: {bad}")) from None
     spans = (Span(file.index, file.offset, file.size_bytes) for file in info.content)
     book = Book(lay_out(spans, info.piece_length, info.piece_count))

@@ -20,6 +20,7 @@ from agent.driver import Driver
 from agent.engine.api import Engine
 from agent.engine.pair import Pair
 from agent.engine.sim import Sim
+from agent.engine.web import Web
 from agent.fleet import Fleet, FleetError, Refusal
 from agent.identity import Identity, NotEnrolled, load
 from agent.store import Store
@@ -70,7 +71,7 @@ async def live(settings: Settings, identity: Identity, stop: asyncio.Event) -> N
     async with AsyncExitStack() as opened:
         disk = Disk(settings.agent_dir)
         opened.callback(disk.close)
-        engine = _engine(settings)
+        engine = await _engine(settings, opened)
         opened.push_async_callback(engine.aclose)
         fleet = await opened.enter_async_context(Fleet(identity, settings))
         store = await opened.enter_async_context(Store(settings.agent_uploads * SMALL_AT_ONCE))
@@ -89,11 +90,12 @@ async def live(settings: Settings, identity: Identity, stop: asyncio.Event) -> N
             driving.cancel()
 
 
-def _engine(settings: Settings) -> Engine:
-    if not settings.agent_sim:
-        return Pair(settings)
-    log.warning("engine.simulated", script=settings.agent_sim)
-    return Sim(settings.agent_sim)
+async def _engine(settings: Settings, opened: AsyncExitStack) -> Engine:
+    if settings.agent_sim:
+        log.warning("engine.simulated", script=settings.agent_sim)
+        return Sim(settings.agent_sim)
+    fetching = await opened.enter_async_context(asyncio.TaskGroup())
+    return Pair(settings, Web(settings, fetching))
 
 
 async def _work(

@@ -70,6 +70,8 @@ class Run(Struct, frozen=True):
     trackers: Mapping[str, TrackerSaid] = {}
     """The last word of each, by its address."""
     trackers_asked: int = 0
+    url: str | None = None
+    """Not from a swarm: its server's last word is among the trackers'."""
     swarm: Still | None = None
     store: Still | None = None
     store_word: str = ""
@@ -171,6 +173,7 @@ def begin(spec: Spec) -> Run:
         pace=spec.pace,
         gives=spec.steer.gives,
         trackers_asked=sum(map(len, spec.trackers)),
+        url=spec.url,
     )
 
 
@@ -233,7 +236,8 @@ def _looked(run: Run, now: Looked) -> Run:
 def _asks_swarm(run: Run, now: Looked) -> Still | None:
     """What peers owe us, if anything. Where some sent what is wrong, only what was verified counts."""
     if run.engine is InEngine.METADATA and not run.info_here:
-        return Still("metadata", now.now_s, 0)
+        # Of what lies at a URL all may have to come before its size is known.
+        return Still("metadata", now.now_s, run.figures.fetched_bytes if run.url and run.figures else 0)
     if run.engine is not InEngine.CONTENT or not run.checked or not run.unready:
         return None
     if run.figures and run.figures.wrong_bytes:

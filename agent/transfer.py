@@ -12,7 +12,7 @@ from agent.journal import Held, Journal, Stored
 from agent.parts import Book
 from agent.running import Looked
 from wire.messages import FileStored, PartStored, Report, Spec
-from wire.metainfo import Info
+from wire.metainfo import Listing
 from wire.shares import tightest
 
 UNACKED_MANY = 250
@@ -68,7 +68,7 @@ class Transfer:
         self.spec = spec
         self.journal = journal
         self.raw_info: bytes | None = None
-        self.info: Info | None = None
+        self.info: Listing | None = None
         self.book: Book | None = None
         self.holes: Holes | None = None
         """Of a windowed transfer: what is stored leaves the disk."""

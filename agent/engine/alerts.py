@@ -1,16 +1,13 @@
 """libtorrent's alerts, translated at once: an alert is a pointer that the next `pop_alerts` frees."""
 
-import errno
 from collections.abc import Mapping
 
 import libtorrent as lt
 
-from agent.engine.api import Broke, Checked, EngineEvent, Figures, PieceVerified, TrackerSaid
+from agent.engine.api import Broke, Checked, EngineEvent, Figures, PieceVerified, TrackerSaid, disk_code
 from wire.ids import TransferId
 from wire.trackers import word
 
-DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-"""The disk, a quota on it, or a limit of this process."""
 REFUSALS = range(400, 500)
 """Of HTTP: the tracker was reached, and wants nothing of it."""
 
@@ -20,8 +17,7 @@ def of_torrent(alert: lt.torrent_alert, transfer: TransferId) -> EngineEvent | N
         case lt.piece_finished_alert():
             return PieceVerified(transfer, alert.piece_index)
         case lt.file_error_alert():
-            full = alert.error.value() in DISK_FULL
-            return Broke(transfer, "disk_full" if full else "disk_error", alert.error.message())
+            return Broke(transfer, disk_code(alert.error.value()), alert.error.message())
         case lt.torrent_error_alert():
             return Broke(transfer, "engine_error", alert.error.message())
         case lt.torrent_conflict_alert():

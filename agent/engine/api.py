@@ -1,5 +1,6 @@
 """What the agent asks of a torrent engine, and what an engine says: one protocol and its frozen events."""
 
+import errno
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal, Protocol
@@ -8,6 +9,9 @@ from msgspec import Struct
 
 from wire.ids import TransferId
 from wire.messages import Pace
+
+DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+"""The disk, a quota on it, or a limit of this process."""
 
 
 class Steering(Struct, frozen=True):
@@ -33,7 +37,10 @@ class Add(Struct, frozen=True):
     info: bytes | None = None
     priorities: Sequence[int] = ()
     sizes: Sequence[tuple[int, int]] = ()
-    """(index, size) of every file that is no padding, as `wire` reads them: they must be what the engine reads."""
+    """(index, size) of every file that is no padding and no symlink, as `wire` reads them: they must be what the engine
+    reads."""
+    url: str | None = None
+    """Not from a swarm: `info` is what `wire.remote` says of the file there, and without it that is found out first."""
     gives: bool = True
     """Peers may be given what is there. Not of a windowed transfer: its pieces leave the disk, and who serves one that
     is gone is banned."""
@@ -101,6 +108,11 @@ class MetadataMismatch(Exception):
 
 class NotThere(Exception):
     """A piece cannot be read: it is not verified, its torrent is gone, or the disk failed."""
+
+
+def disk_code(number: int | None) -> str:
+    """What a transfer fails with when something of it cannot be written, by `errno`."""
+    return "disk_full" if number in DISK_FULL else "disk_error"
 
 
 class Engine(Protocol):

@@ -1,4 +1,4 @@
-"""Two sessions as one engine: the first shares while it downloads, the second gives nothing to anybody.
+"""Two sessions and a web client as one engine: the first shares while it downloads, the second gives nothing away.
 
 The second is there once a windowed transfer needs it. It cannot take back that it had a piece (the protocol has no
 word for it), so it never lets a peer ask for one.
@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from msgspec.structs import replace
 
 from agent.config import Settings
-from agent.engine.api import Add, EngineEvent, NotThere, Steering
+from agent.engine.api import Add, Engine, EngineEvent, NotThere, Steering
 from agent.engine.paces import Paces
 from agent.engine.session import Session
 from agent.engine.silence import NotSilent
@@ -18,11 +18,13 @@ from wire.messages import Pace
 
 
 class Pair:
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, web: Engine) -> None:
+        """`web` brings what is no torrent."""
         self._settings = settings
+        self._web = web
         self._giving = Session(settings)
         self._taking: Session | None = None
-        self._of: dict[TransferId, Session] = {}
+        self._of: dict[TransferId, Engine] = {}
         self._allowed: Sequence[str] = ()
         self._paces = Paces()
         self._heard: Callable[[EngineEvent], None] = lambda event: None
@@ -33,76 +35,77 @@ class Pair:
             heard(event)
 
         self._heard = hear
-        for session in self._sessions():
-            session.listen(hear)
+        for engine in self._engines():
+            engine.listen(hear)
 
     def allow(self, ranges: Sequence[str]) -> None:
         self._allowed = ranges
-        for session in self._sessions():
-            session.allow(ranges)
+        for engine in self._engines():
+            engine.allow(ranges)
 
     def add(self, add: Add) -> None:
-        self.remove(add.transfer)
-        session = self._giving if add.gives else self._taker()
-        session.add(replace(add, steering=self._paces.steer(add.transfer, add.steering)))
-        self._of[add.transfer] = session
+        engine = self._web if add.url else self._giving if add.gives else self._taker()
+        if self._of.get(add.transfer) is not engine:
+            self.remove(add.transfer)
+        engine.add(replace(add, steering=self._paces.steer(add.transfer, add.steering)))
+        self._of[add.transfer] = engine
 
     def remove(self, transfer: TransferId) -> None:
         self._paces.leave(transfer)
-        if (session := self._of.pop(transfer, None)) is not None:
-            session.remove(transfer)
+        if (engine := self._of.pop(transfer, None)) is not None:
+            engine.remove(transfer)
 
     def pause(self, transfer: TransferId) -> None:
-        if (session := self._of.get(transfer)) is not None:
-            session.pause(transfer)
+        if (engine := self._of.get(transfer)) is not None:
+            engine.pause(transfer)
 
     def resume(self, transfer: TransferId) -> None:
-        if (session := self._of.get(transfer)) is not None:
-            session.resume(transfer)
+        if (engine := self._of.get(transfer)) is not None:
+            engine.resume(transfer)
 
     def steer(self, transfer: TransferId, steering: Steering) -> None:
-        if (session := self._of.get(transfer)) is not None:
-            session.steer(transfer, self._paces.steer(transfer, steering))
+        if (engine := self._of.get(transfer)) is not None:
+            engine.steer(transfer, self._paces.steer(transfer, steering))
 
     def limit(self, pace: Pace) -> None:
         if self._paces.limit(pace):
-            for session in self._sessions():
-                session.limit(pace)
+            for engine in self._engines():
+                engine.limit(pace)
             self._divide()
 
     def announce(self, transfer: TransferId) -> None:
-        if (session := self._of.get(transfer)) is not None:
-            session.announce(transfer)
+        if (engine := self._of.get(transfer)) is not None:
+            engine.announce(transfer)
 
     def ask(self, transfer: TransferId, pieces: Sequence[tuple[int, int]]) -> None:
-        if (session := self._of.get(transfer)) is not None:
-            session.ask(transfer, pieces)
+        if (engine := self._of.get(transfer)) is not None:
+            engine.ask(transfer, pieces)
 
     def known_peers(self, transfer: TransferId) -> Sequence[tuple[str, int]]:
-        session = self._of.get(transfer)
-        return session.known_peers(transfer) if session else ()
+        engine = self._of.get(transfer)
+        return engine.known_peers(transfer) if engine else ()
 
     def tick(self, *, availability: bool) -> None:
         self._divide()
-        for session in self._sessions():
-            session.tick(availability=availability)
+        for engine in self._engines():
+            engine.tick(availability=availability)
 
     async def read(self, transfer: TransferId, piece: int) -> bytes:
-        session = self._of.get(transfer)
-        if session is None:
+        engine = self._of.get(transfer)
+        if engine is None:
             raise NotThere("the torrent is not in a session")
-        return await session.read(transfer, piece)
+        return await engine.read(transfer, piece)
 
     async def aclose(self) -> None:
-        for session in self._sessions():
-            await session.aclose()
+        for engine in self._engines():
+            await engine.aclose()
 
     def _divide(self) -> None:
         for transfer, steering in self._paces.divide():
             self._of[transfer].steer(transfer, steering)
 
-    def _sessions(self) -> Sequence[Session]:
-        return (self._giving, self._taking) if self._taking else (self._giving,)
+    def _engines(self) -> Sequence[Engine]:
+        return (self._web, self._giving, *((self._taking,) if self._taking else ()))
 
     def _taker(self) -> Session:
         if self._taking is None:

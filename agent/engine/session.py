@@ -15,7 +15,7 @@ import libtorrent as lt
 from agent.config import Settings
 from agent.engine import alerts
 from agent.engine.api import Add, Broke, EngineEvent, MetadataArrived, MetadataMismatch, NotThere, Steering
-from agent.engine.settings import RECONNECT_S, any_port, give_nothing, ip_filter, load_limits, pack
+from agent.engine.settings import RECONNECT_S, any_port, extra_trackers, give_nothing, ip_filter, load_limits, pack
 from agent.engine.silence import NotSilent, silence
 from telemetry import logs
 from wire.ids import TransferId
@@ -257,12 +257,19 @@ class Session:
         else:
             params = _with_info(add)
             params.flags = _PLAIN
-        if not self._settings.agent_dht:
-            params.flags |= _FLAGS.disable_dht
-        if not self._settings.agent_lsd:
-            params.flags |= _FLAGS.disable_lsd
+        settings = self._settings
+        is_private = params.ti is not None and params.ti.priv()
+        for wanted, flag in (
+            (settings.agent_dht, _FLAGS.disable_dht),
+            (settings.agent_lsd, _FLAGS.disable_lsd),
+            (settings.agent_pex, _FLAGS.disable_pex),
+        ):
+            if is_private or not wanted:
+                params.flags |= flag
         params.save_path = str(add.folder)
-        tiers = [(url, tier) for tier, urls in enumerate(add.trackers) for url in urls]
+        # Of a magnet nobody knows yet whether it is private.
+        more = extra_trackers(settings) if params.ti is not None and not is_private else []
+        tiers = [(url, tier) for tier, urls in enumerate((*add.trackers, more)) for url in urls]
         params.trackers = [url for url, _ in tiers]
         params.tracker_tiers = [tier for _, tier in tiers]
         params.url_seeds = list(add.web_seeds)
@@ -297,8 +304,8 @@ def _with_info(add: Add) -> lt.add_torrent_params:
         raise MetadataMismatch(f"the engine cannot read the metadata: {bad}") from None
     assert params.ti is not None  # it was loaded from an info dict
     files = params.ti.layout()
-    pad = lt.file_storage.flag_pad_file
-    seen = [(i, files.file_size(i)) for i in range(files.num_files()) if not files.file_flags(i) & pad]
+    without_bytes = lt.file_storage.flag_pad_file | lt.file_storage.flag_symlink
+    seen = [(i, files.file_size(i)) for i in range(files.num_files()) if not files.file_flags(i) & without_bytes]
     if seen != list(add.sizes):
         raise MetadataMismatch(f"the engine sees {len(seen)} files, {len(add.sizes)} are expected")
     if files.num_pieces() != len(add.priorities):

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import libtorrent as lt
 
 from agent.config import Settings
+from fetch.socks import parse_proxy
 from wire.addresses import parse_allow, refused_ranges
 from wire.units import MIB
 
@@ -32,6 +33,8 @@ RECONNECT_S = 15
 """Before a peer that hung up is tried again, times its failures. With libtorrent's own 60 a torrent with one seed that
 was busy for a moment stood still for minutes; who knocks much more often than this is banned by some."""
 BLOCKED = 1
+WEB_SEED_CONNECTIONS = 8
+"""Of one torrent; each answers a whole piece or more."""
 
 
 def pack(settings: Settings) -> "lt.settings_pack":
@@ -44,7 +47,7 @@ def pack(settings: Settings) -> "lt.settings_pack":
         # Discovery beyond trackers and named peers only where the operator wants it.
         "enable_dht": settings.agent_dht,
         "dht_read_only": not settings.agent_incoming,
-        "enable_lsd": settings.agent_lsd,
+        "enable_lsd": settings.agent_lsd and not settings.agent_proxy,
         "enable_upnp": False,
         "enable_natpmp": False,
         # uTP reached a thirtieth of TCP on a fast path.
@@ -83,7 +86,32 @@ def pack(settings: Settings) -> "lt.settings_pack":
         # Written and read by calls. Mapped, a file counts as our memory, and a full disk kills us with SIGBUS.
         "mmap_file_size_cutoff": NO_MAPPING,
         "disk_write_mode": int(lt.mmap_write_mode_t.always_pwrite),
+        "max_web_seed_connections": WEB_SEED_CONNECTIONS,
+        "outgoing_interfaces": settings.agent_outgoing,
+        **_proxy(settings),
     }
+
+
+def _proxy(settings: Settings) -> "lt.settings_pack":
+    """Names are looked up here, since only then the filter of addresses sees where they lead."""
+    if not settings.agent_proxy:
+        return {}
+    proxy = parse_proxy(settings.agent_proxy)
+    kinds = lt.proxy_type_t
+    return {
+        "proxy_type": int(kinds.socks5_pw if proxy.user else kinds.socks5),
+        "proxy_hostname": proxy.host,
+        "proxy_port": proxy.port,
+        "proxy_username": proxy.user,
+        "proxy_password": proxy.password,
+        "proxy_hostnames": False,
+        "proxy_peer_connections": True,
+        "proxy_tracker_connections": True,
+    }
+
+
+def extra_trackers(settings: Settings) -> list[str]:
+    return [url.strip() for url in settings.agent_trackers.split(",") if url.strip()]
 
 
 def any_port(interfaces: str) -> str:

@@ -82,6 +82,10 @@ class TorrentOperation(Operation):
             properties={
                 "magnet": text,
                 "torrent": Schema(type=OpenAPIType.STRING, content_encoding="base64"),
+                "url": Schema(
+                    type=OpenAPIType.STRING,
+                    description="Of a file, or of a `.torrent`, on a web server: http or https.",
+                ),
                 "name": text,
                 "files": Schema(
                     type=[OpenAPIType.ARRAY, OpenAPIType.NULL],
@@ -101,7 +105,7 @@ class TorrentOperation(Operation):
         form_of = Schema(type=OpenAPIType.OBJECT, properties=fields, required=["torrent"])
         self.request_body = RequestBody(
             required=True,
-            description="Either `magnet` or `torrent`.",
+            description="One of `magnet`, `torrent` and `url`.",
             content={
                 "application/json": OpenAPIMediaType(schema=json),
                 "multipart/form-data": OpenAPIMediaType(schema=form_of),

@@ -156,8 +156,8 @@ def _peer_allowed(peer: str, allow: Allow) -> bool:
     host, colon, port = peer.rpartition(":")
     if not colon or not port.isdigit() or not (host := _host(peer) or ""):
         return False
-    address = _literal(host)
-    return address is not None and _address_allowed(address, allow)
+    address = literal(host)
+    return address is not None and address_allowed(address, allow)
 
 
 def _host(authority: str) -> str | None:
@@ -173,22 +173,22 @@ def _host(authority: str) -> str | None:
 
 
 def _host_allowed(host: str, allow: Allow) -> bool:
-    if (address := _literal(host)) is not None:
-        return _address_allowed(address, allow)
+    if (address := literal(host)) is not None:
+        return address_allowed(address, allow)
     labels = host.split(".")
     if ":" in host or _NUMBER.fullmatch(labels[-1]):
         return False  # meant as an address, and not written as one
     return len(labels) > 1 and all(labels) and not host.endswith(_INTERNAL)
 
 
-def _literal(host: str) -> Address | None:
+def literal(host: str) -> Address | None:
     try:
         return IPv6Address(host) if ":" in host else IPv4Address(host)
     except AddressValueError:
         return None
 
 
-def _address_allowed(address: Address, allow: Allow) -> bool:
+def address_allowed(address: Address, allow: Allow) -> bool:
     if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
         address = address.ipv4_mapped
     return any(address in network for network in allow if network.version == address.version) or is_public(address)

@@ -3,7 +3,9 @@
 BadInput
 ├── BadBencode   codes of its own (too_deep, …), translated by who reads with it
 ├── BadMagnet    magnet_…
-└── BadTorrent   torrent_…
+├── BadTorrent   torrent_…
+├── BadUrl       url_…
+└── BadRemote    what an agent says of a web server's file
 """
 
 
@@ -23,4 +25,12 @@ class BadMagnet(BadInput):
 
 
 class BadTorrent(BadInput):
+    pass
+
+
+class BadUrl(BadInput):
+    pass
+
+
+class BadRemote(BadInput):
     pass

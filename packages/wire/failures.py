@@ -30,6 +30,25 @@ FAILURES: dict[str, Reason] = {
         "What peers sent was not what the torrent promises, and nobody else has it.",
         "The swarm is poisoned or the torrent damaged: look for another one.",
     ),
+    # The web server of a URL.
+    "url_away": Reason("The server of this link does not answer.", "Wait, or look whether the link works elsewhere."),
+    "url_refused": Reason(
+        "The server of this link does not give the file.", "Look whether the link works, and add a fresh one.", False
+    ),
+    "url_not_allowed": Reason(
+        "This link leads to an address that may not be contacted.", "Use a link to a public server.", False
+    ),
+    "url_changed": Reason(
+        "The file behind this link is another one than at the beginning.", "Add the link again for the new one.", False
+    ),
+    "url_lies": Reason(
+        "What the server sends is not as long as it says.", "Look for the file on another server.", False
+    ),
+    "url_too_large": Reason(
+        "The server does not say how large the file is, and it is larger than what is fetched blindly.",
+        "Use a server that says how large its files are.",
+        False,
+    ),
     # The store.
     "store_away": Reason("The store does not answer.", "Nothing: it is tried again, and operators were told."),
     "store_slow": Reason("The store takes in next to nothing.", "Nothing: it is tried again, and operators were told."),
@@ -68,9 +87,6 @@ FAILURES: dict[str, Reason] = {
         "The torrent's file list can be read in two ways, so none is trusted.", "Look for another torrent.", False
     ),
     "bad_metadata": Reason("The torrent's metadata cannot be read.", "Look for another torrent.", False),
-    "torrent_v2_only": Reason(
-        "This torrent is of version 2 alone, which cannot be fetched yet.", "Add a hybrid of it.", False
-    ),
     "no_such_file": Reason("A file was chosen that the torrent does not have.", "Choose others, and retry.", False),
     "quota_spent": Reason(
         "The torrent is larger than what is left of the quota.", "Remove other jobs, or get a larger plan.", False

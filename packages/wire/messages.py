@@ -165,6 +165,8 @@ class Spec(Struct, frozen=True):
     """Files that need nothing any more: stored whole, as objects."""
     steer: Steer = Steer()
     pace: Pace = Pace()
+    url: str | None = None
+    """Nothing is known but where it lies: a file on a web server, or the `.torrent` of what is meant."""
 
 
 class Claimed(Struct, frozen=True, tag="claimed"):
@@ -184,7 +186,7 @@ class Stuck(Struct, frozen=True):
     """Why nothing moves, told while it is waited."""
 
     code: Annotated[str, Meta(max_length=32)]
-    """`no_peers`, `no_seeds`, `no_metadata`, `bad_peers` or `store`."""
+    """`no_peers`, `no_seeds`, `no_metadata`, `bad_peers`, `url` or `store`."""
     for_s: Figure
     sentence: Annotated[str, Meta(max_length=1_000)]
 

@@ -44,8 +44,9 @@ class File(Struct, frozen=True):
     hidden: bool = False
 
 
-class Info(Struct, frozen=True):
-    hashes: InfoHashes
+class Listing(Struct, frozen=True, kw_only=True):
+    """What is known of content, whatever it is known by: its files, in one long row of bytes that is cut in pieces."""
+
     name: str
     piece_length: int
     piece_count: int
@@ -53,12 +54,18 @@ class Info(Struct, frozen=True):
     """All of them, in libtorrent's order."""
     total_bytes: int
     """Content alone, without pads."""
-    is_private: bool
+    is_private: bool = False
 
     @property
     def content(self) -> Iterator[File]:
         """The files that can be wanted."""
         return (file for file in self.files if file.kind is FileKind.FILE)
+
+
+class Info(Listing, frozen=True, kw_only=True):
+    """Of an info dict."""
+
+    hashes: InfoHashes
 
 
 class Torrent(Struct, frozen=True):

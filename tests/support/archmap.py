@@ -8,7 +8,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 ROOMS = (
-    "packages/wire", "packages/bus", "packages/telemetry", "apps/control", "agent", "apps/stack", "apps/cli",
+    "packages/wire", "packages/bus", "packages/fetch", "packages/telemetry", "apps/control", "agent",
+    "apps/stack", "apps/cli",
 )  # fmt: skip
 BEGIN, END = "<!-- map: written by tests.support.archmap -->", "<!-- end of map -->"
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 import httpx
+import msgspec
 from msgspec import Struct
 
 from stack.demo import seeder, torrent, tracker
@@ -114,5 +115,5 @@ async def announced(tracker_url: str, hashes: InfoHashes) -> None:
 
 
 if __name__ == "__main__":
-    kind: torrent.Kind = "hybrid" if sys.argv[3] == "hybrid" else "v1"
+    kind: torrent.Kind = msgspec.convert(sys.argv[3], torrent.Kind)
     asyncio.run(main(Path(sys.argv[1]), Path(sys.argv[2]), kind, int(sys.argv[4]), int(sys.argv[5])))

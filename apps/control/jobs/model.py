@@ -19,6 +19,8 @@ class Job(Base):
     torrent_id: Mapped[uuid.UUID]
     transfer_id: Mapped[uuid.UUID]
     source: Mapped[str]
+    url: Mapped[str | None]
+    """Asked for by this; like trackers it may carry a secret."""
     intent: Mapped[Intent] = mapped_column(States(Intent), default=Intent.RUN)
     state: Mapped[JobState] = mapped_column(States(JobState))
     version: Mapped[int] = mapped_column(default=1)

@@ -11,6 +11,7 @@ REASONS = {
     "edited": "What is wanted of it was changed.",
     "reannounced": "Its trackers are asked for peers.",
     "metadata": "Its metadata is known.",
+    "is_torrent": "Its link leads to a torrent, which is fetched now.",
     "to_be_chosen": "Its files can be chosen now.",
     "paused_away": "It is paused, and its agent has its disk for others.",
     "replayed": "An operator gave it another five tries.",

@@ -50,7 +50,7 @@ FilesLimit = Annotated[int, QueryParameter(ge=1, le=FILES_PAGE_MAX, description=
     "/jobs",
     permission=Permission.JOBS_WRITE,
     status_code=201,
-    summary="Ask for a torrent, by magnet or .torrent; 200 gives the job that asks for it already",
+    summary="Ask for a torrent, or for what lies at a URL; 200 gives the job that asks for it already",
     tags=TAG,
     request_max_body_size=http.TORRENT_BYTES_MAX,
     opt={"reads_own_body": True},

@@ -14,7 +14,7 @@ from control.audit import service as audit
 from control.audit.service import Actor
 from control.config import Settings
 from control.db import Tx
-from control.errors import NotFound
+from control.errors import BadInput, NotFound
 from control.jobs import follow, holders, quota, selection
 from control.jobs.model import Event, Job
 from control.torrents import service as torrents
@@ -70,11 +70,7 @@ async def add(
     now: dt.datetime,
 ) -> Added:
     await quota.lock(tx, org)
-    if sent.torrent is not None:
-        torrent = await torrents.proven(tx, org, sent.torrent.info, sent.torrent.raw_info, now)
-    else:
-        torrent = await torrents.claimed(tx, org, sent.hashes, now)
-    torrents.check_streamable(torrent)
+    torrent = await _asked_for(tx, org, sent, settings, now)
     if (asked := await active(tx, org, torrent)) is not None:
         return Added(asked, created=False)
     await quota.check_open(tx, org)
@@ -99,6 +95,19 @@ async def add(
     await audit.record(tx, actor, "job.added", f"job:{job.id}", now, source=sent.source, torrent=str(torrent.id))
     await tx.flush()
     return Added(Whole(job, transfer, torrent), created=True)
+
+
+async def _asked_for(tx: Tx, org: OrgId, sent: Sent, settings: Settings, now: dt.datetime) -> Torrent:
+    if sent.torrent is not None:
+        return await torrents.proven(tx, org, sent.torrent.info, sent.torrent.raw_info, now)
+    if sent.hashes is not None:
+        return await torrents.claimed(tx, org, sent.hashes, now)
+    assert sent.url is not None
+    if not filter_web_seeds([sent.url], parse_allow(settings.ranges_allowed(settings.pool))):
+        raise BadInput("This link leads to an address that may not be contacted.", code="url_not_allowed")
+    same = _whole(org).where(Torrent.url_hash == torrents.url_hash(sent.url), Job.state.in_(JOB_ACTIVE)).limit(1)
+    row = (await tx.execute(same)).first()
+    return row[2] if row else await torrents.of_url(tx, org, sent.url, now)
 
 
 async def active(tx: Tx, org: OrgId, torrent: Torrent) -> Whole | None:
@@ -183,7 +192,8 @@ def _new_job(
         intent=choosing if sent.wishes.paused else Intent.RUN,
         state=JobState.SUBMITTED,
         version=1,
-        name=sent.name or torrent.name or str(sent.hashes.v1_hex or sent.hashes.v2_hex),
+        url=sent.url,
+        name=sent.name or torrent.name or (str(sent.hashes.v1_hex or sent.hashes.v2_hex) if sent.hashes else "file"),
         trackers=filter_trackers(sent.trackers, allow),
         web_seeds=filter_web_seeds(sent.web_seeds, allow),
         peers=filter_peers(sent.peers, allow),

@@ -15,6 +15,8 @@ class Torrent(Base):
     scope_id: Mapped[uuid.UUID]
     v1: Mapped[bytes | None]
     v2: Mapped[bytes | None]
+    url_hash: Mapped[bytes | None]
+    """SHA-256 of the URL that it was asked for by. The URL itself is the job's: it may hold a secret."""
     alias_of: Mapped[uuid.UUID | None]
     """This row turned out to be that torrent: two hashes in two magnets, linked by an info dict that we hashed."""
     name: Mapped[str | None]
@@ -22,7 +24,7 @@ class Torrent(Base):
     files_count: Mapped[int | None]
     is_private: Mapped[bool] = mapped_column(default=False)
     info: Mapped[bytes | None] = deferred(mapped_column())
-    """The info dict as it stands, up to 32 MiB; asked for by name."""
+    """The info dict as it stands, up to 32 MiB, or what `wire.remote` says of a file; asked for by name."""
     created_at: Mapped[dt.datetime]
 
     @property

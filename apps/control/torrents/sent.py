@@ -1,4 +1,4 @@
-"""What somebody sent: a magnet, or a `.torrent` in one of three wrappings; read within bounds, judged, not yet kept."""
+"""What somebody sent: a magnet, a URL, or a `.torrent` in one of three wrappings; judged, not yet kept."""
 
 import hashlib
 from collections.abc import Sequence
@@ -23,6 +23,7 @@ from wire.magnet import parse_magnet
 from wire.metainfo import Torrent
 from wire.names import clean_name
 from wire.states import Priority
+from wire.urls import name_of, parse_url
 
 TORRENT_TYPES = frozenset({"application/x-bittorrent", "application/octet-stream"})
 NAME_CHARS_MAX = 255
@@ -48,6 +49,8 @@ class SendTorrent(Wishes, frozen=True, kw_only=True, forbid_unknown_fields=True)
     magnet: str | UnsetType = UNSET
     torrent: bytes | UnsetType = UNSET
     """Base64."""
+    url: str | UnsetType = UNSET
+    """Of a file, or of a `.torrent`, on a web server; an agent finds out which."""
     name: str | None = None
 
 
@@ -62,9 +65,9 @@ IN_FORM: dict[str, Any] = {
 
 
 class Sent(Struct, frozen=True, kw_only=True):
-    source: Literal["magnet", "torrent"]
-    hashes: InfoHashes
-    """Of a magnet they are claims."""
+    source: Literal["magnet", "torrent", "url"]
+    hashes: InfoHashes | None
+    """Of a magnet they are claims; of a URL nothing is known."""
     name: str | None
     """As the sender wants it called, or else as it calls itself."""
     trackers: list[list[str]]
@@ -72,6 +75,7 @@ class Sent(Struct, frozen=True, kw_only=True):
     peers: list[str]
     size_bytes: int | None
     torrent: Torrent | None
+    url: str | None = None
     wishes: Wishes
     digest: bytes
     """Of all that was asked; two askings with the same digest are the same."""
@@ -99,11 +103,14 @@ async def read(request: Asked, org: OrgId) -> Sent:
 
 async def _from_json(asked: SendTorrent, org: OrgId) -> Sent:
     wishes = _judged(Wishes(**{field: getattr(asked, field) for field in Wishes.__struct_fields__}))
-    if isinstance(asked.torrent, bytes) and isinstance(asked.magnet, UnsetType):
-        return await _from_file(asked.torrent, asked.name, wishes, org)
-    if isinstance(asked.magnet, str) and isinstance(asked.torrent, UnsetType):
-        return _from_magnet(asked.magnet, asked.name, wishes)
-    raise BadInput("Send either `magnet` or `torrent`.")
+    match asked.magnet, asked.torrent, asked.url:
+        case UnsetType(), bytes() as data, UnsetType():
+            return await _from_file(data, asked.name, wishes, org)
+        case str() as magnet, UnsetType(), UnsetType():
+            return _from_magnet(magnet, asked.name, wishes)
+        case UnsetType(), UnsetType(), str() as url:
+            return _from_url(url, asked.name, wishes)
+    raise BadInput("Send one of `magnet`, `torrent` and `url`.")
 
 
 def _wishes_of(form: dict[str, bytes]) -> Wishes:
@@ -138,6 +145,26 @@ def _from_magnet(text: str, name: str | None, wishes: Wishes) -> Sent:
     )
 
 
+def _from_url(text: str, name: str | None, wishes: Wishes) -> Sent:
+    try:
+        url = parse_url(text)
+    except wire_errors.BadInput as bad:
+        raise BadInput(bad.sentence, code=bad.code) from None
+    return Sent(
+        source="url",
+        hashes=None,
+        name=_name(name) or name_of(url),
+        trackers=[],
+        web_seeds=[],
+        peers=[],
+        size_bytes=None,
+        torrent=None,
+        url=url,
+        wishes=wishes,
+        digest=_digest(b"url", url.encode(), name, wishes),
+    )
+
+
 async def _from_file(data: bytes | None, name: str | None, wishes: Wishes, org: OrgId) -> Sent:
     if not data:
         raise BadInput("There is no .torrent in what was sent.", code="torrent_missing")
@@ -160,8 +187,8 @@ def view(sent: Sent) -> TorrentView:
     info = sent.torrent.info if sent.torrent else None
     return TorrentView(
         name=sent.name,
-        v1=sent.hashes.v1_hex,
-        v2=sent.hashes.v2_hex,
+        v1=sent.hashes.v1_hex if sent.hashes else None,
+        v2=sent.hashes.v2_hex if sent.hashes else None,
         size_bytes=sent.size_bytes,
         private=info.is_private if info else None,
         trackers=[clean_text(url) for tier in sent.trackers for url in tier],

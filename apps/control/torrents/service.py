@@ -5,22 +5,20 @@ was known as a torrent of its own, the younger becomes an alias of the older.
 """
 
 import datetime as dt
+import hashlib
 from uuid import UUID
 
 from sqlalchemy import insert, or_, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from control.db import Tx
-from control.errors import BadInput
 from control.torrents.model import File, Torrent
 from wire.ids import OrgId, new_id
 from wire.infohash import InfoHashes
-from wire.metainfo import Info
+from wire.metainfo import Info, Listing
 
 ROWS_AT_ONCE = 5_000
 """Of one INSERT, so that others get their turn in between."""
-V2_ONLY_CODE = "torrent_v2_only"
-V2_ONLY = "This torrent is of version 2 alone, which cannot be fetched here yet; a hybrid of it can."
 
 
 async def claimed(tx: Tx, scope: OrgId, hashes: InfoHashes, now: dt.datetime) -> Torrent:
@@ -43,6 +41,19 @@ async def proven(tx: Tx, scope: OrgId, info: Info, raw_info: bytes, now: dt.date
     if not torrent.metadata_known:
         await learn(tx, torrent, info, raw_info)
     return torrent
+
+
+async def of_url(tx: Tx, scope: OrgId, url: str, now: dt.datetime) -> Torrent:
+    """A torrent of which nothing is known but where it, or its `.torrent`, lies. New each time: what lies there may
+    have become another."""
+    torrent = Torrent(id=new_id(), scope_id=scope, url_hash=url_hash(url), is_private=False, created_at=now)
+    tx.add(torrent)
+    await tx.flush()
+    return torrent
+
+
+def url_hash(url: str) -> bytes:
+    return hashlib.sha256(url.encode()).digest()
 
 
 async def names_of(tx: Tx, torrent: Torrent) -> list[UUID]:
@@ -74,17 +85,17 @@ async def _made(tx: Tx, scope: OrgId, hashes: InfoHashes, now: dt.datetime) -> T
     return found[0]
 
 
-async def learn(tx: Tx, torrent: Torrent, info: Info, raw_info: bytes) -> None:
+async def learn(tx: Tx, torrent: Torrent, listing: Listing, raw: bytes) -> None:
     """Once; what is known of a torrent stays as it is."""
-    torrent.info = raw_info
-    torrent.name, torrent.size_bytes, torrent.is_private = info.name, info.total_bytes, info.is_private
-    torrent.files_count = sum(1 for _ in info.content)
+    torrent.info = raw
+    torrent.name, torrent.size_bytes, torrent.is_private = listing.name, listing.total_bytes, listing.is_private
+    torrent.files_count = sum(1 for _ in listing.content)
     await tx.flush()
-    for first in range(0, len(info.files), ROWS_AT_ONCE):
-        await tx.execute(insert(File), _rows(torrent, info, first))
+    for first in range(0, len(listing.files), ROWS_AT_ONCE):
+        await tx.execute(insert(File), _rows(torrent, listing, first))
 
 
-def _rows(torrent: Torrent, info: Info, first: int) -> list[dict[str, object]]:
+def _rows(torrent: Torrent, listing: Listing, first: int) -> list[dict[str, object]]:
     return [
         {
             "torrent_id": torrent.id,
@@ -94,11 +105,5 @@ def _rows(torrent: Torrent, info: Info, first: int) -> list[dict[str, object]]:
             "size_bytes": file.size_bytes,
             "kind": file.kind.value,
         }
-        for file in info.files[first : first + ROWS_AT_ONCE]
+        for file in listing.files[first : first + ROWS_AT_ONCE]
     ]
-
-
-def check_streamable(torrent: Torrent) -> None:
-    """A magnet with a v2 hash alone may still turn out to be a hybrid; what is known to be none is refused."""
-    if torrent.metadata_known and torrent.v1 is None:
-        raise BadInput(V2_ONLY, code=V2_ONLY_CODE)

@@ -45,6 +45,7 @@ async def build(tx: Tx, transfer: Transfer, settings: Settings) -> Spec:
         files=list(await tx.scalars(_whole(transfer.id))),
         steer=(await steers(tx, [transfer.id]))[transfer.id],
         pace=Pace(transfer.down_share, transfer.up_share),
+        url=next((job.url for job in jobs if job.url), None) if torrent.v1 is None and torrent.v2 is None else None,
     )
 
 

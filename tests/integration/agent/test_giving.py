@@ -1,5 +1,6 @@
 """What peers get from us: from a torrent that shares, what they ask for; from a windowed one, not a byte."""
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +12,7 @@ from msgspec.structs import replace
 from agent.engine.api import PieceVerified
 from agent.engine.pair import Pair
 from agent.engine.session import Session
+from agent.engine.web import Web
 from tests.integration.agent.swarm import LOOPBACK, Seeded, new_transfer, seed, settings
 from tests.support.until import until
 from wire.messages import Pace
@@ -44,19 +46,20 @@ def leecher(seeded: Seeded, folder: Path) -> Iterator[tuple[lt.torrent_handle, t
 @pytest.mark.parametrize("gives", [True, False])
 async def test_a_peer_gets_pieces_only_where_we_give(tmp_path: Path, gives: bool) -> None:
     verified: set[int] = set()
-    pair = Pair(settings(tmp_path))
-    pair.listen(lambda event: verified.add(event.piece) if isinstance(event, PieceVerified) else None)
-    pair.allow(LOOPBACK)
-    with seed(tmp_path / "seeder", SIZES) as seeded, leecher(seeded, tmp_path / "leecher") as (peer, place):
-        add = seeded.add(tmp_path / "data", new_transfer(), seeded.book())
-        pair.add(replace(add, peers=[*add.peers, place], gives=gives))
-        await until(lambda: len(verified) == seeded.info.piece_count)
-        if gives:
-            await until(lambda: peer.status().is_seeding)
-        else:  # it has heard of the last piece, wants it, and would have been given the first long ago
-            await until(lambda: any(all(other.pieces) for other in peer.get_peer_info()))
-        assert (peer.status().total_payload_download > 0) is gives
-    await pair.aclose()
+    async with asyncio.TaskGroup() as group:
+        pair = Pair(settings(tmp_path), Web(settings(tmp_path), group))
+        pair.listen(lambda event: verified.add(event.piece) if isinstance(event, PieceVerified) else None)
+        pair.allow(LOOPBACK)
+        with seed(tmp_path / "seeder", SIZES) as seeded, leecher(seeded, tmp_path / "leecher") as (peer, place):
+            add = seeded.add(tmp_path / "data", new_transfer(), seeded.book())
+            pair.add(replace(add, peers=[*add.peers, place], gives=gives))
+            await until(lambda: len(verified) == seeded.info.piece_count)
+            if gives:
+                await until(lambda: peer.status().is_seeding)
+            else:  # it has heard of the last piece, wants it, and would have been given the first long ago
+                await until(lambda: any(all(other.pieces) for other in peer.get_peer_info()))
+            assert (peer.status().total_payload_download > 0) is gives
+        await pair.aclose()
 
 
 def limits(session: Session) -> tuple[int, int, list[int]]:
@@ -67,20 +70,21 @@ def limits(session: Session) -> tuple[int, int, list[int]]:
 
 
 async def test_an_agents_limit_is_one_for_both_sessions_and_shared_by_torrents(tmp_path: Path) -> None:
-    pair = Pair(settings(tmp_path))
-    with seed(tmp_path / "seeder", SIZES) as seeded:
-        pair.limit(Pace(down_max=4 * MIB, up_max=MIB))
-        first = replace(seeded.add(tmp_path / "first", new_transfer(), seeded.book()), peers=[])
-        pair.add(first)
-        assert limits(pair._giving) == (4 * MIB, MIB, [4 * MIB])
-        second = replace(first, transfer=new_transfer(), folder=tmp_path / "second", gives=False)
-        pair.add(second)
-        pair.tick(availability=False)
-        assert pair._taking is not None
-        assert limits(pair._giving) == limits(pair._taking) == (4 * MIB, MIB, [2 * MIB])
-        pair.remove(second.transfer)
-        pair.tick(availability=False)
-        assert limits(pair._giving) == (4 * MIB, MIB, [4 * MIB])
-        pair.limit(Pace())
-        assert limits(pair._giving) == (0, 0, [0])
-    await pair.aclose()
+    async with asyncio.TaskGroup() as group:
+        pair = Pair(settings(tmp_path), Web(settings(tmp_path), group))
+        with seed(tmp_path / "seeder", SIZES) as seeded:
+            pair.limit(Pace(down_max=4 * MIB, up_max=MIB))
+            first = replace(seeded.add(tmp_path / "first", new_transfer(), seeded.book()), peers=[])
+            pair.add(first)
+            assert limits(pair._giving) == (4 * MIB, MIB, [4 * MIB])
+            second = replace(first, transfer=new_transfer(), folder=tmp_path / "second", gives=False)
+            pair.add(second)
+            pair.tick(availability=False)
+            assert pair._taking is not None
+            assert limits(pair._giving) == limits(pair._taking) == (4 * MIB, MIB, [2 * MIB])
+            pair.remove(second.transfer)
+            pair.tick(availability=False)
+            assert limits(pair._giving) == (4 * MIB, MIB, [4 * MIB])
+            pair.limit(Pace())
+            assert limits(pair._giving) == (0, 0, [0])
+        await pair.aclose()

@@ -225,15 +225,13 @@ async def test_inspecting_says_what_was_shown_and_nothing_else(api: Api) -> None
     assert (told["files"], told["name"], told["size_bytes"]) == (None, None, None)
 
 
-async def test_a_torrent_of_version_2_alone_is_refused_with_a_code(api: Api) -> None:
-    """Read and shown, but not taken: it would wait for ever."""
+async def test_a_torrent_of_version_2_alone_is_taken(api: Api) -> None:
     async with api.member() as http:
         form = {"torrent": ("a", encode({b"info": V2_ALONE}))}
-        shown = await http.post("/api/v1/torrents/inspect", files=form)
-        assert (shown.status_code, shown.json()["v1"], len(shown.json()["files"])) == (200, None, 1)
-        refused = await http.post("/api/v1/jobs", files=form)
-        assert (refused.status_code, refused.json()["code"]) == (422, "torrent_v2_only")
-        assert (await http.get("/api/v1/jobs")).json()["items"] == []
+        shown = (await http.post("/api/v1/torrents/inspect", files=form)).json()
+        assert (shown["v1"], len(shown["files"])) == (None, 1)
+        made = await http.post("/api/v1/jobs", files=form)
+        assert (made.status_code, made.json()["v1"], made.json()["v2"]) == (201, None, shown["v2"])
 
 
 async def test_pads_are_not_counted(api: Api) -> None:

@@ -110,16 +110,16 @@ async def test_more_than_the_quota_is_not_downloaded(plane: Plane) -> None:
     assert (job.state, job.failure_code, transfer.state) == (JobState.FAILED, "quota_spent", TransferState.FAILED)
 
 
-async def test_version_2_alone_is_not_downloaded(plane: Plane) -> None:
+async def test_version_2_alone_is_known_by_its_own_hash(plane: Plane) -> None:
     leaf: dict[bytes, Encodable] = {b"length": 100, b"pieces root": secrets.token_bytes(32)}
     raw = encode({b"file tree": {b"a": {b"": leaf}}, b"meta version": 2, b"name": b"a", b"piece length": PIECE})
     wanted, agent = await magnet(plane, raw)
     async with plane.working() as tx:
         torrent = await tx.get_one(Torrent, wanted.torrent)
         torrent.v1, torrent.v2 = None, hashlib.sha256(raw).digest()
-    assert await give(plane, wanted, agent, raw) == MetadataVerdict(go=False, code="torrent_v2_only")
-    job = await read_job(plane, wanted.job)
-    assert (job.state, job.failure_code) == (JobState.FAILED, "torrent_v2_only")
+    assert await give(plane, wanted, agent, raw) == MetadataVerdict(go=True)
+    async with plane.working() as tx:
+        assert (await tx.get_one(Torrent, wanted.torrent)).v1 is None
 
 
 async def test_twenty_thousand_files_are_kept(plane: Plane) -> None:
