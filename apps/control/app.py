@@ -33,6 +33,8 @@ from control.fleet import operator_routes
 from control.jobs import routes as jobs_routes
 from control.mail import routes as mail_routes
 from control.plane import Plane
+from control.plans import admin_routes as plans_admin_routes
+from control.plans import routes as plans_routes
 from control.stream import Hub
 from control.torrents import routes as torrents_routes
 from control.watch import Watch
@@ -58,7 +60,9 @@ ROUTES = [
     *torrents_routes.ROUTES,
     *delivery_routes.ROUTES,
     *operator_routes.ROUTES,
+    *plans_routes.ROUTES,
     *admin_routes.ROUTES,
+    *plans_admin_routes.ROUTES,
     *audit_routes.ROUTES,
     *mail_routes.ROUTES,
     *stream.ROUTES,

@@ -17,6 +17,7 @@ from control.loops import (
     revoke,
     seal,
     uploads,
+    warn,
 )
 from control.loops.driver import Loop
 from control.plane import open_plane
@@ -38,6 +39,7 @@ def loops(settings: Settings) -> list[Loop]:
         Loop("purge", purge.step, 4 * settings.tick_s),
         Loop("close", close.step, 4 * settings.tick_s),
         Loop("revoke", revoke.step, MINUTE_S),
+        Loop("warn", warn.step, 4 * settings.tick_s),
         Loop("mail", mail.step, 2 * settings.tick_s),
         Loop("retention", retention.step, 10 * MINUTE_S),
         Loop("uploads", uploads.step, HOUR_S),

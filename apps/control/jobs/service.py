@@ -92,7 +92,7 @@ async def add(
     follow.tell(tx, job, None, now=now, who=actor.name, why="added")
     await holders.settle(tx, transfer, now=now, who=actor.name, why="added")
     if job.intent is Intent.RUN:
-        await holders.allow(tx, transfer)
+        await holders.allow(tx, transfer, now)
     await follow.one(tx, job, transfer, now=now, who=actor.name, why="added")
     await audit.record(tx, actor, "job.added", f"job:{job.id}", now, source=sent.source, torrent=str(torrent.id))
     await tx.flush()
@@ -117,6 +117,7 @@ async def _last_transfer(tx: Tx, torrent: Torrent) -> Transfer | None:
 
 async def take_up(tx: Tx, transfer: Transfer, torrent: Torrent, actor: Actor, why: str, now: dt.datetime) -> None:
     """Goes on with what was stopped or has failed; joins what is still there."""
+    transfer.held = True
     if torrent.metadata_known:
         transfer.size_bytes = torrent.size_bytes  # `settle` counts what is wanted of it
     if transfer.state in (TransferState.FAILED, TransferState.STOPPED):

@@ -79,7 +79,7 @@ async def retry(tx: Tx, org: OrgId, job_id: UUID, actor: Actor, now: dt.datetime
     await jobs.give_up_failed(tx, whole.transfer, but=whole.job.id)
     await jobs.take_up(tx, whole.transfer, whole.torrent, actor, "retried", now)
     await follow.one(tx, whole.job, whole.transfer, now=now, who=actor.name, why="retried")
-    return await _settled(tx, whole, actor, "retried", now)
+    return await _settled(tx, whole, actor, "retried", now, anew=True)
 
 
 async def edit(tx: Tx, org: OrgId, job_id: UUID, asked: EditJob, actor: Actor, now: dt.datetime) -> Steered:
@@ -141,6 +141,7 @@ async def remove(tx: Tx, org: OrgId, job_id: UUID, actor: Actor, now: dt.datetim
     job.removed_at = job.updated_at = now
     job.version += 1
     follow.tell(tx, job, job.state, now=now, who=actor.name, why="removed")
+    await holders.let_go(tx, transfer)
     if transfer.state is TransferState.STORED:
         await holders.settle(tx, transfer, now=now, who=actor.name, why="removed")
         await forget_unwanted(tx, transfer, now)
@@ -148,12 +149,14 @@ async def remove(tx: Tx, org: OrgId, job_id: UUID, actor: Actor, now: dt.datetim
     await audit.record(tx, actor, "job.removed", f"job:{job.id}", now, before=before, data_kept=keep_data)
 
 
-async def _settled(tx: Tx, whole: Whole, actor: Actor, verb: str, now: dt.datetime) -> Steered:
+async def _settled(tx: Tx, whole: Whole, actor: Actor, verb: str, now: dt.datetime, *, anew: bool = False) -> Steered:
+    """`anew`: it had ended, and nothing is set aside for it any more."""
     job, transfer, before = whole.job, whole.transfer, whole.job.state
+    had = transfer.size_bytes or 0 if transfer.go and not anew else 0
     agent = await holders.settle(tx, transfer, now=now, who=actor.name, why=verb)
     await follow.one(tx, job, transfer, now=now, who=actor.name, why=verb)
     if job.intent is Intent.RUN and job.state in JOB_ACTIVE:
-        await holders.allow(tx, transfer)  # only now is it known how much is wanted
+        await holders.allow(tx, transfer, now, had=had)  # only now is it known how much is wanted
     await audit.record(tx, actor, f"job.{verb}", f"job:{job.id}", now, before=before)
     await tx.flush()
     return Steered(whole, agent)

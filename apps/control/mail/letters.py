@@ -88,6 +88,17 @@ def organisation_gone(organisation: str) -> Letter:
     )  # fmt: skip
 
 
+def nearly_spent(organisation: str, what: str, percent: int, used: str, allowed: str) -> Letter:
+    full = "Nothing is added until there is room again; what is under way goes on." if percent >= 100 else ""
+    return _letter(
+        "nearly_spent",
+        f"{percent} % of your {what} are used",
+        [f"The organisation {organisation} at Seedlift has used {used} of {allowed} of its {what}.",
+         *([full] if full else []),
+         "Remove jobs that you do not need any more, or ask for a larger plan."],
+    )  # fmt: skip
+
+
 def notice(what: str) -> Letter:
     """Tells of a change that only the owner should have made."""
     return _letter(

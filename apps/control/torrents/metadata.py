@@ -18,7 +18,7 @@ from control.transfers.held import held
 from control.transfers.model import Transfer
 from telemetry import logs
 from wire.failures import failure
-from wire.ids import AgentId, OrgId, TransferId
+from wire.ids import AgentId, OrgId
 from wire.infohash import InfoHashes
 from wire.messages import MetadataVerdict
 from wire.metainfo import Info
@@ -29,7 +29,6 @@ log = logs.get(__name__)
 
 INFO_BYTES_MAX = 32 * MIB
 
-QUOTA_SPENT = failure("quota_spent", "The torrent is larger than what is left of the quota.")
 V2_ONLY = failure(torrents.V2_ONLY_CODE, torrents.V2_ONLY)
 
 
@@ -115,13 +114,13 @@ async def _judge(tx: Tx, transfer: Transfer, info: Info, now: dt.datetime, who: 
     if info.hashes.v1 is None:
         await moves.fail(tx, transfer, V2_ONLY, now=now, who=who)
         return MetadataVerdict(go=False, code=V2_ONLY.code)
-    if (failure := await holders.metadata_known(tx, transfer, now=now, who=who)) is not None:
-        await moves.fail(tx, transfer, failure, now=now, who=who)
-        return MetadataVerdict(go=False, code=failure.code)
+    if (unfit := await holders.metadata_known(tx, transfer, now=now, who=who)) is not None:
+        await moves.fail(tx, transfer, unfit, now=now, who=who)
+        return MetadataVerdict(go=False, code=unfit.code)
     if transfer.intent is not Intent.RUN:
         return MetadataVerdict(go=False, code="not_wanted_yet")
-    if not await quota.fits(tx, OrgId(transfer.scope_id), transfer.size_bytes, TransferId(transfer.id)):
-        await moves.fail(tx, transfer, QUOTA_SPENT, now=now, who=who)
-        return MetadataVerdict(go=False, code=QUOTA_SPENT.code)
+    if (lack := await quota.why_not(tx, transfer, now)) is not None:
+        await moves.fail(tx, transfer, failure(lack.code, lack.detail), now=now, who=who)
+        return MetadataVerdict(go=False, code=lack.code)
     transfer.go = True
     return MetadataVerdict(go=True)

@@ -71,6 +71,8 @@ class Transfer(Base):
     """Wanted bytes, known with the metadata: none means that the torrent has not been read yet."""
     down_bytes: Mapped[int] = mapped_column(default=0)
     stored_bytes: Mapped[int] = mapped_column(default=0)
+    held: Mapped[bool] = mapped_column(default=True)
+    """Some job holds what it stores: it counts in the organisation's quota."""
     progress_at: Mapped[dt.datetime | None]
     paused_at: Mapped[dt.datetime | None]
     """Since when nobody wants it to run; set while its intent is to pause."""
@@ -110,6 +112,8 @@ class Object(Base):
     epoch: Mapped[int]
     opened_at: Mapped[dt.datetime]
     stored_at: Mapped[dt.datetime | None]
+    delivery_until: Mapped[dt.datetime | None]
+    """A link that is good until then was counted as its delivery: another one is the same."""
 
 
 class Part(Base):
