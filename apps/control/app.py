@@ -27,6 +27,7 @@ from control.accounts.oidc import Providers
 from control.accounts.permissions import ANYBODY
 from control.accounts.throttle import Throttle
 from control.admin import routes as admin_routes
+from control.admin import sweep_routes
 from control.audit import routes as audit_routes
 from control.delivery import routes as delivery_routes
 from control.fleet import operator_routes
@@ -62,6 +63,7 @@ ROUTES = [
     *operator_routes.ROUTES,
     *plans_routes.ROUTES,
     *admin_routes.ROUTES,
+    *sweep_routes.ROUTES,
     *plans_admin_routes.ROUTES,
     *audit_routes.ROUTES,
     *mail_routes.ROUTES,

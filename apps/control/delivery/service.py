@@ -21,6 +21,7 @@ from control.transfers.model import Object
 from wire.filelist import FileKind
 from wire.ids import OrgId
 from wire.links import content_disposition, content_type
+from wire.states import JobState
 from wire.units import DAY_S, HOUR_S, MINUTE_S
 
 LINK_S = HOUR_S
@@ -41,7 +42,10 @@ async def ready(tx: Tx, org: OrgId, job_id: UUID, index: int, ttl_s: int, actor:
     """The object that the link will name."""
     if not LINK_S_MIN <= ttl_s <= LINK_S_MAX:
         raise BadInput(f"ttl_s is {LINK_S_MIN} to {LINK_S_MAX} seconds.", code="bad_ttl")
-    transfer = (await jobs.get(tx, org, job_id)).transfer
+    whole = await jobs.get(tx, org, job_id)
+    transfer = whole.transfer
+    if whole.job.state is JobState.EXPIRED:
+        raise Conflict("This job has expired, and its files with it: ask for the torrent again.", code="job_expired")
     found = (
         select(File, Object, selection.is_chosen())
         .select_from(File)

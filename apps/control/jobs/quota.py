@@ -16,6 +16,7 @@ from control.errors import QuotaSpent
 from control.jobs import selection
 from control.jobs.model import Job
 from control.plans import allowance, limits
+from control.plans.allowance import Allowance
 from control.plans.limits import Need, Use
 from control.transfers.model import Transfer
 from wire.ids import OrgId
@@ -29,30 +30,33 @@ async def lock(tx: Tx, org: OrgId) -> None:
 
 async def why_not(tx: Tx, transfer: Transfer, now: dt.datetime) -> QuotaSpent | None:
     """For what is wanted of the transfer: its size is known. What is stored of it already is no more traffic."""
+    await tx.flush()
     org = OrgId(transfer.scope_id)
-    used = await allowance.use(tx, org, now, but=transfer.id)
+    counted = await allowance.of(tx, org)
+    used = await allowance.use(tx, org, counted, now, but=transfer.id)
     size = transfer.size_bytes or 0
     largest = await selection.largest_wanted(tx, transfer)
     need = Need(storage=size, traffic=max(0, size - transfer.stored_bytes), largest=largest)
-    return await _lack(tx, org, used, need)
+    return await _lack(tx, counted, used, need)
 
 
 async def check_open(tx: Tx, org: OrgId) -> None:
     open_jobs = select(func.count()).where(Job.org_id == org, Job.removed_at.is_(None), Job.state.in_(JOB_ACTIVE))
     used = Use(open_jobs=int(await tx.scalar(open_jobs) or 0))
-    if (lack := await _lack(tx, org, used, Need(jobs=1))) is not None:
+    if (lack := await _lack(tx, await allowance.of(tx, org), used, Need(jobs=1))) is not None:
         raise lack
 
 
 async def check_delivery(tx: Tx, org: OrgId, size_bytes: int, now: dt.datetime) -> None:
     """What is set aside for transfers under way is theirs."""
-    used = await allowance.use(tx, org, now)
-    if (lack := await _lack(tx, org, Use(traffic=used.traffic), Need(traffic=size_bytes))) is not None:
+    counted = await allowance.of(tx, org)
+    used = await allowance.use(tx, org, counted, now)
+    if (lack := await _lack(tx, counted, used, Need(traffic=size_bytes))) is not None:
         raise lack
 
 
-async def _lack(tx: Tx, org: OrgId, used: Use, need: Need) -> QuotaSpent | None:
-    lack = limits.short((await allowance.of(tx, org)).limits, used, need)
+async def _lack(tx: Tx, counted: Allowance, used: Use, need: Need) -> QuotaSpent | None:
+    lack = limits.short(counted.limits, used, need)
     if lack is None:
         return None
     listed = [plan for plan in await allowance.plans(tx) if plan.is_listed]

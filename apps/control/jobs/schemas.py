@@ -59,6 +59,8 @@ class JobView(Struct, frozen=True):
     up_max: int
     progress: ProgressView
     failure: FailureView | None
+    expires_at: dt.datetime | None
+    """When its files leave the store, by the organisation's plan; null: not yet known, or never."""
     actions: list[JobAction]
     """What may be done with it now."""
     created_at: dt.datetime
@@ -155,6 +157,8 @@ class FileView(Struct, frozen=True):
     size_bytes: int
     wanted: bool
     stored: bool
+    expires_at: dt.datetime | None
+    """With its job."""
 
 
 class FilePage(Struct, frozen=True):

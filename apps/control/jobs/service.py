@@ -55,6 +55,7 @@ class FileRow(Struct, frozen=True):
     file: File
     stored: bool
     wanted: bool
+    expires_at: dt.datetime | None
 
 
 async def add(
@@ -240,7 +241,7 @@ async def files(tx: Tx, org: OrgId, job: UUID, after: int, limit: int) -> list[F
     """Those with content, in the torrent's order."""
     found = (await get(tx, org, job)).transfer
     rows = (
-        select(File, Object.stored_at, selection.is_chosen())
+        select(File, Object.stored_at, selection.is_chosen(), Job.expires_at)
         .select_from(File)
         .join(Job, Job.id == job)
         .outerjoin(Object, (Object.transfer_id == found.id) & (Object.file == File.index))
@@ -248,7 +249,10 @@ async def files(tx: Tx, org: OrgId, job: UUID, after: int, limit: int) -> list[F
         .order_by(File.index)
         .limit(limit)
     )
-    return [FileRow(file, stored_at is not None, wanted) for file, stored_at, wanted in await tx.execute(rows)]
+    return [
+        FileRow(file, stored_at is not None, wanted, expires_at)
+        for file, stored_at, wanted, expires_at in await tx.execute(rows)
+    ]
 
 
 async def begun(tx: Tx, transfer: Transfer, limit: int) -> list[FileTold]:

@@ -16,15 +16,17 @@ from control.db import Tx
 from control.errors import BadInput, Conflict
 from control.jobs import follow, holders, quota, selection
 from control.jobs import service as jobs
-from control.jobs.model import Job
+from control.jobs.model import Job, is_kept
 from control.jobs.schemas import EditJob
 from control.jobs.service import Whole
 from control.torrents.model import Torrent
 from control.torrents.sent import tidy, tidy_name
+from control.transfers import model as transfers
 from control.transfers import release
 from control.transfers.leftovers import forget_unwanted
+from control.transfers.model import Transfer
 from wire.ids import OrgId
-from wire.states import JOB_ACTIVE, Intent, JobAction, JobState, TransferState, job_actions
+from wire.states import EXPIRES, JOB_ACTIVE, Intent, JobAction, JobState, TransferState, job_actions
 from wire.units import KIB
 
 PLAIN = ("priority", "sequential", "down_max", "up_max")
@@ -141,12 +143,32 @@ async def remove(tx: Tx, org: OrgId, job_id: UUID, actor: Actor, now: dt.datetim
     job.removed_at = job.updated_at = now
     job.version += 1
     follow.tell(tx, job, job.state, now=now, who=actor.name, why="removed")
-    await holders.let_go(tx, transfer)
-    if transfer.state is TransferState.STORED:
-        await holders.settle(tx, transfer, now=now, who=actor.name, why="removed")
-        await forget_unwanted(tx, transfer, now)
+    await _let_go(tx, transfer, actor, "removed", now)
     before = {"name": job.name, "state": job.state}
     await audit.record(tx, actor, "job.removed", f"job:{job.id}", now, before=before, data_kept=keep_data)
+
+
+async def expire(tx: Tx, org: OrgId, job_id: UUID, actor: Actor, now: dt.datetime) -> bool:
+    """Its time is over, also of what was removed and its data kept. False: that has changed meanwhile."""
+    seen = await tx.scalar(select(Job.transfer_id).where(Job.id == job_id, Job.org_id == org))
+    transfer = await transfers.locked(tx, seen) if seen is not None else None
+    over = select(Job).where(Job.id == job_id, Job.expires_at <= now, Job.state.in_(EXPIRES), is_kept())
+    job = await tx.scalar(over.with_for_update(key_share=True).execution_options(populate_existing=True))
+    if transfer is None or job is None:
+        return False
+    before = {"name": job.name, "state": job.state}
+    follow.expire(tx, job, now=now, who=actor.name)
+    await _let_go(tx, transfer, actor, "expired", now)
+    await audit.record(tx, actor, "job.expired", f"job:{job.id}", now, before=before)
+    return True
+
+
+async def _let_go(tx: Tx, transfer: Transfer, actor: Actor, why: str, now: dt.datetime) -> None:
+    """One job less holds what the transfer stored."""
+    await holders.let_go(tx, transfer)
+    if transfer.state is TransferState.STORED:
+        await holders.settle(tx, transfer, now=now, who=actor.name, why=why)
+        await forget_unwanted(tx, transfer, now)
 
 
 async def _settled(tx: Tx, whole: Whole, actor: Actor, verb: str, now: dt.datetime, *, anew: bool = False) -> Steered:

@@ -41,6 +41,7 @@ def view(whole: Whole) -> JobView:
         up_max=job.up_max,
         progress=_progress(job, transfer),
         failure=_failure(whole),
+        expires_at=job.expires_at,
         actions=sorted(job_actions(job.state)),
         created_at=job.created_at,
         updated_at=job.updated_at,

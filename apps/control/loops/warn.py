@@ -11,8 +11,8 @@ from msgspec import Struct
 from sqlalchemy import delete, select
 from sqlalchemy.dialects.postgresql import insert
 
-from control.accounts.model import Member, Organisation, Person
-from control.accounts.permissions import OrgRole
+from control.accounts import members
+from control.accounts.model import Organisation
 from control.audit import service as audit
 from control.audit.model import Severity
 from control.audit.service import Actor
@@ -25,6 +25,7 @@ from control.plans import allowance, traffic
 from control.plans.limits import reached
 from control.plans.model import Plan, Quota, Traffic, Warned
 from telemetry import logs
+from wire.ids import OrgId
 from wire.units import GB
 
 log = logs.get(__name__)
@@ -105,11 +106,7 @@ async def _warn(tx: Tx, plane: Plane, level: Level, month: dt.date, now: dt.date
     told = letters.nearly_spent(
         name or "", level.what, level.percent, f"{level.used / GB:.2f} GB", f"{(level.allowed or 0) / GB:.2f} GB"
     )
-    in_charge = select(Person.email, Person.id).join(Member, Member.person_id == Person.id)
-    people = await tx.execute(
-        in_charge.where(Member.org_id == level.org, Member.role.in_((OrgRole.OWNER, OrgRole.ADMIN)))
-    )
-    for email, person in people.all():
+    for email, person in await members.in_charge(tx, OrgId(level.org)):
         await mails.queue(tx, plane.settings.vault, email, told, person, now)
     said = {"limit": level.what, "percent": level.percent, "used": level.used, "allowed": level.allowed}
     actor = Actor(name=WHO, org=level.org)

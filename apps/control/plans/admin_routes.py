@@ -49,6 +49,7 @@ async def describe_plan(
         made = await plans.describe(tx, plan, data, actor_of(request, who), utcnow())
         view = plan_view(made, (await plans.counts(tx)).get(plan, 0))
     await plane.nudge("dispatch")
+    await plane.nudge("expire")
     return view
 
 
@@ -108,6 +109,7 @@ async def assign_plan(
         await plans.assign(tx, OrgId(org_id), data.plan, data.reason, actor_of(request, who), utcnow())
         view = await _quota(tx, OrgId(org_id))
     await plane.nudge("dispatch")
+    await plane.nudge("expire")
     return view
 
 
@@ -128,6 +130,7 @@ async def set_limits(
         await plans.set_own(tx, OrgId(org_id), data.limits, data.reason, actor_of(request, who), utcnow())
         view = await _quota(tx, OrgId(org_id))
     await plane.nudge("dispatch")
+    await plane.nudge("expire")
     return view
 
 

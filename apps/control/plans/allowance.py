@@ -26,6 +26,8 @@ class Allowance(Struct, frozen=True):
     own: OwnLimits
     limits: Limits
     """The plan's, with its own above them."""
+    dates_by: int | None
+    """Days with which the dates of what is completed were reckoned."""
     reserved_bytes: int
     stored_bytes: int
 
@@ -46,7 +48,8 @@ async def of_all(tx: Tx, orgs: Collection[UUID]) -> dict[UUID, Allowance]:
 
 def made(quota: Quota, plan: Plan) -> Allowance:
     own = msgspec.convert(quota.own, OwnLimits)
-    return Allowance(quota.plan, own, merged(limits_of(plan), own), quota.reserved_bytes, quota.stored_bytes)
+    limits = merged(limits_of(plan), own)
+    return Allowance(quota.plan, own, limits, quota.kept_days, quota.reserved_bytes, quota.stored_bytes)
 
 
 async def plans(tx: Tx) -> Sequence[Plan]:
@@ -58,14 +61,12 @@ def limits_of(plan: Plan) -> Limits:
     return Limits(**{field: getattr(plan, field) for field in Limits.__struct_fields__})
 
 
-async def use(tx: Tx, org: OrgId, now: dt.datetime, but: UUID | None = None) -> Use:
+async def use(tx: Tx, org: OrgId, counted: Allowance, now: dt.datetime, but: UUID | None = None) -> Use:
     """Used and set aside by all, or by all `but` one transfer."""
-    await tx.flush()
-    counted = await of(tx, org)
-    own = select(RESERVED + KEPT).where(Transfer.id == but)
-    storage = counted.reserved_bytes + counted.stored_bytes - int(await tx.scalar(own) or 0)
-    coming = select(func.coalesce(func.sum(func.greatest(RESERVED - Transfer.stored_bytes, 0)), 0)).where(
-        Transfer.scope_id == org, Transfer.state.not_in(TRANSFER_ENDED), Transfer.id.is_distinct_from(but)
-    )
+    is_it = Transfer.id.is_not_distinct_from(but)
+    own = func.sum(RESERVED + KEPT).filter(is_it)
+    coming = func.sum(func.greatest(RESERVED - Transfer.stored_bytes, 0)).filter(~is_it)
+    open_ones = select(own, coming).where(Transfer.scope_id == org, Transfer.state.not_in(TRANSFER_ENDED) | is_it)
+    its_own, to_come = (await tx.execute(open_ones)).one()
     spent = sum((await traffic.of_month(tx, org, now)).values())
-    return Use(storage, spent + int(await tx.scalar(coming) or 0))
+    return Use(counted.reserved_bytes + counted.stored_bytes - int(its_own or 0), spent + int(to_come or 0))

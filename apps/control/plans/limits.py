@@ -124,13 +124,16 @@ class Held(Struct, frozen=True, kw_only=True):
     file_bytes: int = 0
     """Of the largest."""
     traffic_bytes: int = 0
+    kept_days: int | None = None
+    """With which the dates of what is completed were reckoned; None: they have none."""
 
 
 class Over(Struct, frozen=True):
     """What does not fit (any more), and what becomes of it."""
 
     limit: str
-    used: int
+    used: int | None
+    """Null: without limit."""
     allowed: int
     sentence: str
 
@@ -143,8 +146,13 @@ _OVER = {
     "traffic_bytes": "What is under way goes on; nothing is added or fetched until next month.",
 }
 """Nothing that is there ends by a change of limits."""
+_SOONER = "What is completed expires sooner, though nothing within a week."
 
 
 def over(limits: Limits, held: Held) -> list[Over]:
-    found = ((name, getattr(held, name), getattr(limits, name), said) for name, said in _OVER.items())
-    return [Over(name, used, most, said) for name, used, most, said in found if most is not None and used > most]
+    numbers = ((name, getattr(held, name), getattr(limits, name), said) for name, said in _OVER.items())
+    found = [Over(name, used, most, said) for name, used, most, said in numbers if most is not None and used > most]
+    days = limits.kept_days
+    if days is not None and (held.kept_days is None or held.kept_days > days):
+        found.append(Over("kept_days", held.kept_days, days, _SOONER))
+    return found

@@ -43,6 +43,8 @@ class Quota(Base):
     plan: Mapped[str]
     own: Mapped[dict[str, Any]]
     """Limits that stand above the plan's."""
+    kept_days: Mapped[int | None]
+    """With which loop `expire` reckoned when its jobs expire."""
     reserved_bytes: Mapped[int]
     """Set aside for transfers that are under way."""
     stored_bytes: Mapped[int]

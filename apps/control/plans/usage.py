@@ -39,6 +39,7 @@ async def of(tx: Tx, org: OrgId, now: dt.datetime) -> Usage:
         storage_bytes=allowed.reserved_bytes + allowed.stored_bytes,
         file_bytes=int(await tx.scalar(largest) or 0),
         traffic_bytes=sum(month.values()),
+        kept_days=allowed.dates_by,
     )
     return Usage(allowed, held, in_line, month)
 

@@ -141,6 +141,33 @@ class Tombstone(Base):
     last_sweep_at: Mapped[dt.datetime]
 
 
+class Sweep(Base):
+    """One walk through the whole store, name by name, beside the rows that should be there. Whoever asks owns what is
+    asked, loop `sweep` the rest."""
+
+    __tablename__ = "sweeps"
+
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    dry_run: Mapped[bool]
+    """Only look."""
+    asked_by: Mapped[str]
+    asked_at: Mapped[dt.datetime]
+    after_key: Mapped[str] = mapped_column(default="")
+    """How far it has come."""
+    looked_at: Mapped[int] = mapped_column(default=0)
+    orphans: Mapped[int] = mapped_column(default=0)
+    """Objects that no row names."""
+    orphan_bytes: Mapped[int] = mapped_column(default=0)
+    lost: Mapped[int] = mapped_column(default=0)
+    """Rows whose object is not there."""
+    uploads: Mapped[int] = mapped_column(default=0)
+    """Left open, and named by no row."""
+    strange: Mapped[int] = mapped_column(default=0)
+    """Names that we did not make; never touched."""
+    examples: Mapped[list[str]] = mapped_column(default=list)
+    ended_at: Mapped[dt.datetime | None]
+
+
 def at_work() -> ColumnElement[bool]:
     """Takes one of its organisation's slots: on an agent or offered, and not paused."""
     places = (*ON_AGENT, TransferState.OFFERED)

@@ -58,7 +58,7 @@ def test_a_refusal_says_which_limit_how_much_is_left_and_where_there_is_room() -
 
 
 def test_what_does_not_fit_any_more_is_named_with_what_becomes_of_it() -> None:
-    held = Held(active=3, open_jobs=3, storage_bytes=5 * GB, file_bytes=GB, traffic_bytes=51 * GB)
+    held = Held(active=3, open_jobs=3, storage_bytes=5 * GB, file_bytes=GB, traffic_bytes=51 * GB, kept_days=7)
     found = over(FREE, held)
     assert [(each.limit, each.used, each.allowed) for each in found] == [
         ("active", 3, 2),
@@ -66,6 +66,9 @@ def test_what_does_not_fit_any_more_is_named_with_what_becomes_of_it() -> None:
         ("traffic_bytes", 51 * GB, 50 * GB),
     ]
     assert all("on" in each.sentence for each in found)
+    (sooner,) = over(FREE, Held(kept_days=None))
+    assert (sooner.limit, sooner.used, sooner.allowed) == ("kept_days", None, 7)
+    assert over(FREE, Held(kept_days=3)) == []
 
 
 @pytest.mark.parametrize(("used", "percent"), [(0, 0), (79, 0), (80, 80), (99, 80), (100, 100), (250, 100)])
