@@ -67,6 +67,8 @@ CREATE TABLE quota_warnings (
 );
 
 ALTER TABLE objects ADD COLUMN delivery_until timestamptz;
+
+CREATE INDEX objects_largest ON objects (scope_id, size_bytes) WHERE stored_at IS NOT NULL;
 """
 
 # Of a transfer under way its whole size is set aside; of one that has ended there counts what lies in the store.

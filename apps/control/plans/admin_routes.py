@@ -138,7 +138,7 @@ async def _quota(tx: Tx, org: OrgId) -> QuotaView:
     if not await allowance.of_all(tx, {org}):
         raise NotFound("There is no such organisation.")
     now = utcnow()
-    return QuotaView(org, usage_view(await usage.of(tx, org, now), now))
+    return QuotaView(org, usage_view(await usage.of(tx, org, now), now), await usage.recounted(tx, org))
 
 
 ROUTES: list[HTTPRouteHandler] = [

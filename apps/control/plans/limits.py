@@ -110,7 +110,7 @@ def sentence(lack: Shortage) -> str:
 
 def reached(used: int, allowed: int | None) -> int:
     """The highest of `WARNED_PERCENT` that is used, else 0."""
-    if allowed is None:
+    if not allowed:
         return 0
     return max((each for each in WARNED_PERCENT if used * 100 >= allowed * each), default=0)
 

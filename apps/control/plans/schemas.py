@@ -9,7 +9,7 @@ from control.plans import traffic
 from control.plans.limits import Limits, Over, OwnLimits, over, reached
 from control.plans.model import Plan, TrafficKind
 from control.plans.service import Described, described
-from control.plans.usage import Usage
+from control.plans.usage import Counted, Usage
 
 
 class JobsUsage(Struct, frozen=True):
@@ -96,6 +96,8 @@ class SetLimits(Struct, frozen=True, forbid_unknown_fields=True):
 class QuotaView(Struct, frozen=True):
     organisation: UUID
     usage: UsageView
+    counted_anew: Counted
+    """Storage once more, from its jobs alone: a difference is a fault of ours."""
 
 
 def usage_view(usage: Usage, now: dt.datetime) -> UsageView:

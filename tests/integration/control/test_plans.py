@@ -152,6 +152,9 @@ async def test_a_smaller_plan_ends_nothing_and_says_what_does_not_fit(people: Pe
     url = f"/admin/organisations/{mine.org}/plan"
     said = (await people.http.put(url, json={"plan": "free", **REASON}, headers=boss)).json()["usage"]
     assert (said["plan"], said["over"]) == ("free", offered[0]["over"])
+    quota = (await people.http.get(f"/admin/organisations/{mine.org}/quota", headers=boss)).json()
+    assert quota["counted_anew"] == {"reserved_bytes": 6 * GB, "stored_bytes": 0}
+    assert said["storage"]["reserved_bytes"] == 6 * GB
     assert "goes on" in said["over"][0]["sentence"]
     kept = (await people.http.get(f"/jobs/{job['id']}", headers=headers)).json()
     assert kept["state"] == "submitted"

@@ -74,3 +74,4 @@ def test_what_does_not_fit_any_more_is_named_with_what_becomes_of_it() -> None:
 @pytest.mark.parametrize(("used", "percent"), [(0, 0), (79, 0), (80, 80), (99, 80), (100, 100), (250, 100)])
 def test_eighty_and_a_hundred_percent_are_told(used: int, percent: int) -> None:
     assert reached(used, 100) == percent
+    assert reached(used, 0) == 0, "who has nothing need not be told"
