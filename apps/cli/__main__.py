@@ -2,7 +2,7 @@
 
 from cyclopts import App
 
-from cli import agent, audit, control, dead_letter, deploy, develop, fleet
+from cli import agent, audit, control, dead_letter, deploy, develop, fleet, storage
 from cli.check import check
 from cli.lock import lock
 from cli.up import up
@@ -37,6 +37,10 @@ dead_app = App(name="dead-letter", help="Transfers that were given up: why, and 
 dead_app.command(dead_letter.list_letters, name="list")
 dead_app.command(dead_letter.replay)
 app.command(dead_app)
+
+storage_app = App(name="storage", help="The store, and the rows that say what is in it.")
+storage_app.command(storage.sweep)
+app.command(storage_app)
 
 audit_app = App(name="audit", help="The audit log.")
 audit_app.command(audit.verify)

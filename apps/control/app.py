@@ -27,12 +27,15 @@ from control.accounts.oidc import Providers
 from control.accounts.permissions import ANYBODY
 from control.accounts.throttle import Throttle
 from control.admin import routes as admin_routes
+from control.admin import sweep_routes
 from control.audit import routes as audit_routes
 from control.delivery import routes as delivery_routes
 from control.fleet import operator_routes
 from control.jobs import routes as jobs_routes
 from control.mail import routes as mail_routes
 from control.plane import Plane
+from control.plans import admin_routes as plans_admin_routes
+from control.plans import routes as plans_routes
 from control.stream import Hub
 from control.torrents import routes as torrents_routes
 from control.watch import Watch
@@ -58,7 +61,10 @@ ROUTES = [
     *torrents_routes.ROUTES,
     *delivery_routes.ROUTES,
     *operator_routes.ROUTES,
+    *plans_routes.ROUTES,
     *admin_routes.ROUTES,
+    *sweep_routes.ROUTES,
+    *plans_admin_routes.ROUTES,
     *audit_routes.ROUTES,
     *mail_routes.ROUTES,
     *stream.ROUTES,

@@ -11,10 +11,24 @@ Any other exception is a bug (500) and is never caught to be hidden.
 
 from collections.abc import Mapping
 
+from msgspec import Struct
+
+
+class Shortage(Struct, frozen=True):
+    """Which limit was in the way, and who would not have it."""
+
+    limit: str
+    needed: int
+    left: int
+    allowed: int
+    plans: list[str] = []
+    """Those that have room."""
+
 
 class Refusal(Exception):
     status = 400
     code = "refused"
+    quota: Shortage | None = None
 
     def __init__(self, detail: str, *, code: str | None = None, retry_after_s: float | None = None) -> None:
         super().__init__(detail)
@@ -51,6 +65,10 @@ class Denied(Forbidden):
 class QuotaSpent(Refusal):
     status = 403
     code = "quota_spent"
+
+    def __init__(self, detail: str, quota: Shortage) -> None:
+        super().__init__(detail, code=quota.limit)
+        self.quota = quota
 
 
 class Conflict(Refusal):

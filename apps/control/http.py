@@ -24,7 +24,7 @@ from msgspec import Struct
 from prometheus_client import Counter, Histogram
 
 from control import db
-from control.errors import BadInput, Refusal, TooLarge, Unavailable, UnsupportedMedia
+from control.errors import BadInput, Refusal, Shortage, TooLarge, Unavailable, UnsupportedMedia
 from telemetry import logs
 from telemetry.correlation import HTTP_HEADER, correlated, new_correlation_id
 from telemetry.metrics import FAST_S
@@ -129,6 +129,8 @@ class Problem(Struct, frozen=True, omit_defaults=True):
     code: str
     request_id: str
     errors: list[FieldError] = []
+    quota: Shortage | None = None
+    """Of the limit that was in the way."""
 
 
 class About(Struct, frozen=True):
@@ -322,6 +324,7 @@ def _problem(
         code=refusal.code,
         request_id=request_id(request),
         errors=errors or [],
+        quota=refusal.quota,
     )
     said = {**refusal.headers, **(headers or {})}
     if refusal.retry_after_s is not None:

@@ -103,11 +103,19 @@ def _refusal(status: str) -> OpenAPIResponse:
 
 def _problem() -> Schema:
     field = Schema(type=OpenAPIType.OBJECT, properties={"field": TEXT, "message": TEXT}, required=["field", "message"])
+    count = Schema(type=OpenAPIType.INTEGER)
     properties: dict[str, Schema | Reference] = dict.fromkeys(SAID_ALWAYS, TEXT)
-    properties["status"] = Schema(type=OpenAPIType.INTEGER)
+    properties["status"] = count
+    told: dict[str, Schema | Reference] = dict.fromkeys(("allowed", "left", "needed"), count)
+    shortage = Schema(
+        type=OpenAPIType.OBJECT,
+        description="Which limit was in the way, how much of it is left, and which plans have room.",
+        properties=told | {"limit": TEXT, "plans": Schema(type=OpenAPIType.ARRAY, items=TEXT)},
+        required=["allowed", "left", "limit", "needed", "plans"],
+    )
     return Schema(
         type=OpenAPIType.OBJECT,
         description="RFC 9457, with a `code` that stays and the id to quote.",
-        properties=properties | {"errors": Schema(type=OpenAPIType.ARRAY, items=field)},
+        properties=properties | {"errors": Schema(type=OpenAPIType.ARRAY, items=field), "quota": shortage},
         required=sorted(properties),
     )

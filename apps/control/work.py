@@ -6,6 +6,7 @@ from control.loops import (
     dispatch,
     driver,
     ensure,
+    expire,
     finish,
     gauges,
     lost,
@@ -18,7 +19,9 @@ from control.loops import (
     seal,
     seeding,
     shares,
+    sweep,
     uploads,
+    warn,
 )
 from control.loops.driver import Loop
 from control.plane import open_plane
@@ -42,8 +45,11 @@ def loops(settings: Settings) -> list[Loop]:
         Loop("purge", purge.step, 4 * settings.tick_s),
         Loop("close", close.step, 4 * settings.tick_s),
         Loop("revoke", revoke.step, MINUTE_S),
+        Loop("expire", expire.step, 12 * settings.tick_s),
+        Loop("warn", warn.step, 4 * settings.tick_s),
         Loop("mail", mail.step, 2 * settings.tick_s),
         Loop("retention", retention.step, 10 * MINUTE_S),
+        Loop("sweep", sweep.step, 10 * MINUTE_S),
         Loop("uploads", uploads.step, HOUR_S),
         Loop("seal", seal.step, settings.tick_s),
         Loop("gauges", gauges.step, 3 * settings.tick_s),

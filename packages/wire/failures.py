@@ -91,6 +91,14 @@ FAILURES: dict[str, Reason] = {
     "quota_spent": Reason(
         "The torrent is larger than what is left of the quota.", "Remove other jobs, or get a larger plan.", False
     ),
+    "file_too_large": Reason(
+        "A file is larger than the plan allows.", "Choose others, or get a larger plan, and retry.", False
+    ),
+    "traffic_spent": Reason(
+        "The torrent is larger than what is left of this month's traffic.",
+        "Retry next month, or get a larger plan.",
+        False,
+    ),
 }
 OTHER = Reason("The transfer failed on its agent.", "Retry; if it fails again, ask an operator.")
 """For codes that this version does not know: agents may be newer than the control plane."""

@@ -131,6 +131,9 @@ JOB_ACTIVE = frozenset({J.SUBMITTED, J.METADATA_FETCH, J.QUEUED, J.DOWNLOADING, 
 JOB_ENDED = frozenset(JobState) - JOB_ACTIVE
 """Nothing will happen to the job but its removal."""
 
+EXPIRES = frozenset({J.COMPLETED, J.FAILED})
+"""The job has something in the store, for as long as its organisation's plan says."""
+
 _BACK_OR_OUT = frozenset({T.WAITING, T.FAILED, T.STOPPED})
 TRANSFER_MOVES: dict[TransferState, frozenset[TransferState]] = {
     T.WAITING: frozenset({T.OFFERED, T.STORED, T.FAILED, T.STOPPED}),
@@ -155,7 +158,7 @@ JOB_MOVES: dict[JobState, frozenset[JobState]] = {
     J.UPLOADING: frozenset({J.QUEUED, J.DOWNLOADING}) | _JOB_OUT,
     J.PAUSED: _JOB_AT_WORK | _JOB_OUT - {J.PAUSED},
     J.COMPLETED: frozenset({J.EXPIRED, J.QUEUED, J.DOWNLOADING, J.UPLOADING}),
-    J.FAILED: _JOB_AT_WORK | {J.PAUSED, J.COMPLETED, J.CANCELLED},
+    J.FAILED: _JOB_AT_WORK | {J.PAUSED, J.COMPLETED, J.CANCELLED, J.EXPIRED},
     J.CANCELLED: _JOB_AT_WORK | {J.COMPLETED},
     J.EXPIRED: frozenset(),
 }

@@ -14,7 +14,6 @@ from pathlib import Path
 import httpx
 from msgspec import Struct
 
-from control.jobs.limits import limits
 from stack.demo import seeder, torrent
 from tests.support import agents, report, up
 from tests.support.agents import Hand
@@ -24,11 +23,12 @@ from tests.support.ports import free_ports
 from tests.support.report import Figure
 from tests.support.swarm import HOST, START_S, write_content
 from wire.bencode import decode, encode
-from wire.ids import OrgId, new_id
 from wire.metainfo import parse_torrent
 from wire.units import KIB, MIB
 
 COUNTS = (1, 50, 200)
+AT_ONCE = 10
+"""Of one organisation in the plan `house`."""
 TORRENT_BYTES = 128 * MIB
 RATE = 2 * MIB
 """Of all together: one alone is under way for a minute, and 200 do not end while they are added."""
@@ -131,16 +131,15 @@ async def measure(stack: up.Up, folder: Path, transfers: int) -> Cost:
     """On an agent of its own; its jobs are gone with it."""
     (port,) = free_ports(1)
     home = folder / f"agent-{transfers}"
-    at_once = limits(OrgId(new_id())).active
     async with (
         seeded(folder / f"torrents-{transfers}", transfers) as magnets,
         agents.running(stack, home.name, home, agent_slots=transfers, metrics_port=port) as agent,
         AsyncExitStack() as signed,
     ):
         added = []
-        for first in range(0, transfers, at_once):
+        for first in range(0, transfers, AT_ONCE):
             member = await signed.enter_async_context(signed_up(stack.api))
-            added += [(member, await member.add_magnet(magnet)) for magnet in magnets[first : first + at_once]]
+            added += [(member, await member.add_magnet(magnet)) for magnet in magnets[first : first + AT_ONCE]]
         await all_run(port, transfers)
         done = await cost(stack, agent, port, transfers)
         for member, job in added:

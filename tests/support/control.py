@@ -20,6 +20,7 @@ from control.serve import bound, public
 from tests.support.nats import NatsServer, running_nats
 from tests.support.ports import free_ports
 from tests.support.servers import Databases, Store
+from tests.support.up import ROOMY
 from wire.bencode import encode
 from wire.clock import utcnow
 
@@ -76,6 +77,7 @@ async def nats(servers_dir: Path) -> AsyncIterator[NatsServer]:
 @pytest.fixture(scope="session")
 async def migrated(postgres: Databases) -> Databases:
     await asyncio.to_thread(migrate.upgrade, postgres.owner)
+    await postgres.sql(ROOMY)
     return postgres
 
 

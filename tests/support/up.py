@@ -20,6 +20,8 @@ READY_S = 90
 STOP_S = 40
 SAID_LAST = 12_000
 """Characters of a log that are shown with a failure."""
+ROOMY = "UPDATE plans SET is_default = name = 'house'"
+"""Who tells a story in here is not there to try it."""
 CHILDREN = {
     "postgres": "postgres",
     "nats": "nats-server",
@@ -176,4 +178,7 @@ async def begin(
             process.kill()
             await process.wait()
         raise
-    return Up(msgspec.json.decode(ready_file.read_bytes(), type=Ready), process, log)
+    up = Up(msgspec.json.decode(ready_file.read_bytes(), type=Ready), process, log)
+    async with up.database() as database:
+        await database.execute(ROOMY)
+    return up

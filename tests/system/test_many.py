@@ -7,11 +7,9 @@ from pathlib import Path
 
 from agent.engine.script import Break, dealt, parse
 from agent.engine.sim import content_of
-from control.jobs.limits import limits
 from tests.support import agents, up
 from tests.support.control import torrent_file
 from tests.support.member import Member, signed_up
-from wire.ids import OrgId, new_id
 from wire.metainfo import parse_torrent
 from wire.units import KIB
 
@@ -50,7 +48,6 @@ async def counts(member: Member) -> Counter[str]:
 
 async def test_more_than_a_hundred_transfers_end_as_their_scripts_say(tmp_path: Path) -> None:
     torrents = [torrent_file(f"many-{number}", size=SIZE) for number in range(COUNT)]
-    assert limits(OrgId(new_id())).active * MEMBERS >= SLOTS
     async with (
         up.running(tmp_path / "stack", "--agents", "0", demo=False) as stack,
         agents.running(stack, "sim", tmp_path / "sim", agent_slots=SLOTS, agent_sim=SCRIPT) as agent,

@@ -13,6 +13,7 @@ from control.audit import service as audit
 from control.audit.service import Actor
 from control.db import Database, Tx
 from control.errors import BadInput
+from control.plans import service as plans
 from wire.ids import OrgId, PersonId, new_id
 
 ORGANISATION = "Operations"
@@ -56,6 +57,7 @@ async def _create(tx: Tx, email: str, password: str, now: dt.datetime) -> tuple[
     person, org = PersonId(new_id()), OrgId(new_id())
     password_hash, role = await passwords.hashed(password), PlatformRole.SUPERADMIN
     await accounts.create(tx, person, org, email, password_hash, ORGANISATION, now, role, verified_at=now)
+    await plans.assign(tx, org, plans.HOUSE, "They run this place.", Actor(name="bootstrap"), now)
     await audit.record(tx, Actor(name="bootstrap", org=org), "person.registered", f"person:{person}", now)
     return person, org
 
@@ -63,10 +65,12 @@ async def _create(tx: Tx, email: str, password: str, now: dt.datetime) -> tuple[
 async def _first_place(tx: Tx, person: PersonId, now: dt.datetime) -> OrgId:
     """Who has deleted theirs gets another: without it the operator's key would open nothing."""
     mine = select(Member.org_id).where(Member.person_id == person).order_by(Member.joined_at).limit(1)
-    if (org := await tx.scalar(mine)) is not None:
-        return OrgId(org)
+    if (place := await tx.scalar(mine)) is not None:
+        return OrgId(place)
     actor = Actor(name="bootstrap")
-    return await organisations.create(tx, person, ORGANISATION, actor, now)
+    org = await organisations.create(tx, person, ORGANISATION, actor, now)
+    await plans.assign(tx, org, plans.HOUSE, "They run this place.", actor, now)
+    return org
 
 
 async def _keep_key(tx: Tx, secret: str, person: PersonId, org: OrgId, now: dt.datetime) -> None:

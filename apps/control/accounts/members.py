@@ -12,7 +12,7 @@ from sqlalchemy import delete, func, select, update
 
 from control.accounts import organisations
 from control.accounts.known import Known
-from control.accounts.model import ApiKey, Fellow, Invitation, Member
+from control.accounts.model import ApiKey, Fellow, Invitation, Member, Person
 from control.accounts.permissions import IN_ORGANISATION, OrgRole, Permission, may_give
 from control.audit import service as audit
 from control.audit.service import Actor
@@ -32,6 +32,14 @@ async def listed(tx: Tx, org: OrgId) -> list[MemberRow]:
     )
     rows = await tx.execute(found.where(Member.org_id == org).order_by(Member.joined_at, Member.person_id))
     return [MemberRow(member, email) for member, email in rows]
+
+
+async def in_charge(tx: Tx, org: OrgId) -> list[tuple[str, UUID]]:
+    """Whom to write to. `tx` sees every person."""
+    found = select(Person.email, Person.id).join(Member, Member.person_id == Person.id)
+    roles = Member.role.in_((OrgRole.OWNER, OrgRole.ADMIN))
+    rows = await tx.execute(found.where(Member.org_id == org, roles).order_by(Person.email))
+    return [(email, person) for email, person in rows]
 
 
 async def get(tx: Tx, org: OrgId, person: UUID) -> MemberRow:

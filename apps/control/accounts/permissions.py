@@ -56,6 +56,10 @@ class Permission(StrEnum):
     DEAD_LETTERS_READ = "dead_letters.read"
     DEAD_LETTERS_WRITE = "dead_letters.write"
     MAILS_READ = "mails.read"
+    PLANS_READ = "plans.read"
+    PLANS_WRITE = "plans.write"
+    STORAGE_READ = "storage.read"
+    STORAGE_WRITE = "storage.write"
     ROLES_READ = "roles.read"
     ROLES_WRITE = "roles.write"
 
@@ -87,6 +91,10 @@ ON_PLATFORM: dict[Permission, frozenset[PlatformRole]] = {
     P.DEAD_LETTERS_READ: frozenset({R.SUPPORT, R.OPERATOR, R.ADMIN, R.SUPERADMIN}),
     P.DEAD_LETTERS_WRITE: frozenset({R.OPERATOR, R.ADMIN, R.SUPERADMIN}),
     P.MAILS_READ: frozenset({R.ADMIN, R.SUPERADMIN}),  # without a server its links open other people's accounts
+    P.PLANS_READ: frozenset({R.SUPPORT, R.OPERATOR, R.ADMIN, R.SUPERADMIN}),  # and what organisations use
+    P.PLANS_WRITE: frozenset({R.ADMIN, R.SUPERADMIN}),
+    P.STORAGE_READ: frozenset({R.SUPPORT, R.OPERATOR, R.ADMIN, R.SUPERADMIN}),
+    P.STORAGE_WRITE: frozenset({R.OPERATOR, R.ADMIN, R.SUPERADMIN}),
     P.ROLES_READ: frozenset({R.ADMIN, R.SUPERADMIN}),
     P.ROLES_WRITE: frozenset({R.ADMIN, R.SUPERADMIN}),
 }
@@ -102,7 +110,16 @@ SCOPES = frozenset({*IN_ORGANISATION, *ON_PLATFORM} - {P.MAILS_READ})
 READ_ONLY, FULL = "read-only", "full"
 PRESETS: dict[str, frozenset[Permission]] = {
     READ_ONLY: frozenset(
-        {P.JOBS_READ, P.FILES_FETCH, P.ORGANISATION_READ, P.FLEET_READ, P.DEAD_LETTERS_READ, P.ROLES_READ}
+        {
+            P.JOBS_READ,
+            P.FILES_FETCH,
+            P.ORGANISATION_READ,
+            P.FLEET_READ,
+            P.DEAD_LETTERS_READ,
+            P.PLANS_READ,
+            P.STORAGE_READ,
+            P.ROLES_READ,
+        }
     ),
     FULL: SCOPES,
 }

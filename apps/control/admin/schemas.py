@@ -47,7 +47,7 @@ class Replay(Struct, frozen=True, forbid_unknown_fields=True):
 class Skipped(Struct, frozen=True):
     id: UUID
     code: str
-    """`not_dead`, `not_wanted` or `quota_spent`."""
+    """`not_dead`, `not_wanted`, or the limit that is in the way: `quota_spent`, `traffic_spent`, `file_too_large`."""
 
 
 class Replayed(Struct, frozen=True):

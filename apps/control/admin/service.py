@@ -2,7 +2,6 @@
 
 import datetime as dt
 from collections.abc import Collection
-from typing import Literal
 from uuid import UUID
 
 from msgspec import Struct
@@ -19,7 +18,7 @@ from control.plane import Plane
 from control.torrents.model import Torrent
 from control.transfers import release
 from control.transfers.model import Transfer, locked
-from wire.ids import OrgId, TransferId
+from wire.ids import OrgId
 from wire.states import WANTS_AGENT
 
 AT_ONCE = 200
@@ -100,9 +99,7 @@ async def replay(plane: Plane, chosen: Chosen, actor: Actor, now: dt.datetime) -
     return outcome
 
 
-async def _replay(
-    tx: Tx, transfer_id: UUID, actor: Actor, now: dt.datetime
-) -> Literal["not_dead", "not_wanted", "quota_spent"] | None:
+async def _replay(tx: Tx, transfer_id: UUID, actor: Actor, now: dt.datetime) -> str | None:
     """Locks in everybody's order: organisation, torrent, transfer, jobs. What failed held only what it had stored of
     its organisation's quota; from now on it is to hold the whole again."""
     seen = await tx.get(Transfer, transfer_id)
@@ -117,8 +114,8 @@ async def _replay(
     wanted = select(Job.id).where(Job.transfer_id == transfer_id, Job.removed_at.is_(None), Job.intent.in_(WANTS_AGENT))
     if await tx.scalar(wanted.limit(1)) is None:
         return "not_wanted"
-    if not await quota.fits(tx, org, transfer.size_bytes or 0, TransferId(transfer_id)):
-        return "quota_spent"
+    if (lack := await quota.why_not(tx, transfer, now)) is not None:
+        return lack.code
     code = transfer.failure_code
     await release.from_the_top(tx, transfer, now=now, who=actor.name, why="replayed")
     await holders.settle(tx, transfer, now=now, who=actor.name, why="replayed")

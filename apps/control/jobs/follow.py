@@ -9,11 +9,12 @@ from control import outbox
 from control.db import Tx
 from control.jobs import selection
 from control.jobs.model import Event, Job
+from control.plans import allowance
 from control.transfers.model import Transfer
 from wire.failures import FAILURES
-from wire.ids import JobId
+from wire.ids import JobId, OrgId
 from wire.messages import JobEvent
-from wire.states import JobState, TransferState, job_state
+from wire.states import EXPIRES, Intent, JobState, TransferState, job_state
 
 
 async def jobs_of(
@@ -41,6 +42,8 @@ async def one(
 ) -> None:
     """`complete`: its own files are stored and were looked at, though its transfer goes on for others."""
     was = job.state
+    if was is JobState.EXPIRED:
+        return  # for good: whoever asks for the torrent again gets another job
     to = job_state(
         job.intent,
         transfer.state,
@@ -53,11 +56,28 @@ async def one(
             return
         job.version += 1  # a try that failed is told, though the job waits as it did before
         job.updated_at = now
+    if to is not was:
+        job.expires_at, job.expiry_warned_at = await _expiry(tx, job, now), None
     failed = to is JobState.FAILED
     job.failure_code = transfer.failure_code if failed else None
     job.failure_detail = transfer.failure_detail if failed else None
     detail = transfer.failure_detail if why == transfer.failure_code else None
     tell(tx, job, was, now=now, who=who, why=why, epoch=transfer.epoch, holder=holder, detail=detail)
+
+
+async def _expiry(tx: Tx, job: Job, now: dt.datetime) -> dt.datetime | None:
+    if job.state not in EXPIRES:
+        return None
+    days = (await allowance.of(tx, OrgId(job.org_id))).limits.kept_days
+    return now + dt.timedelta(days=days) if days is not None else None
+
+
+def expire(tx: Tx, job: Job, *, now: dt.datetime, who: str) -> None:
+    """Its time is over. Nobody sees it end who has removed it."""
+    was = job.state
+    job.intent, job.data_kept = Intent.STOP, False
+    job.move(JobState.EXPIRED, now)
+    tell(tx, job, was, now=now, who=who, why="expired")
 
 
 def tell(

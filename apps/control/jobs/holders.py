@@ -6,17 +6,17 @@ from uuid import UUID
 
 from msgspec import Struct
 from msgspec.structs import replace
-from sqlalchemy import func, select
+from sqlalchemy import exists, func, select
 
 from control.db import Tx
-from control.errors import BadInput, QuotaSpent
+from control.errors import BadInput
 from control.jobs import follow, quota, selection
-from control.jobs.limits import limits
 from control.jobs.model import Job, holds_data
+from control.plans import allowance
 from control.speed import loosest
 from control.transfers import moves, release, spec
 from control.transfers.model import Transfer, at_work
-from wire.ids import OrgId, TransferId
+from wire.ids import OrgId
 from wire.messages import Failure, Steer
 from wire.states import (
     JOB_ACTIVE,
@@ -65,14 +65,20 @@ async def settle(tx: Tx, transfer: Transfer, *, now: dt.datetime, who: str, why:
     return agent
 
 
-async def allow(tx: Tx, transfer: Transfer) -> None:
-    """Leave to download what is wanted of it, if that is known yet. The caller holds the organisation's lock."""
+async def allow(tx: Tx, transfer: Transfer, now: dt.datetime, *, had: int = 0) -> None:
+    """Leave to download what is wanted of it, if that is known yet. The caller holds the organisation's lock. What was
+    set aside for it before, `had`, stays so under limits that have become smaller."""
     if transfer.size_bytes is None:
         return
-    org = OrgId(transfer.scope_id)
-    if not await quota.fits(tx, org, transfer.size_bytes, TransferId(transfer.id)):
-        raise QuotaSpent(quota.too_much(org, transfer.size_bytes))
+    if transfer.size_bytes > had and (lack := await quota.why_not(tx, transfer, now)) is not None:
+        raise lack
     transfer.go = True
+
+
+async def let_go(tx: Tx, transfer: Transfer) -> None:
+    """A job that held what it stored does so no more: does any? Else it counts no longer, and is purged."""
+    await tx.flush()
+    transfer.held = bool(await tx.scalar(select(exists().where(Job.transfer_id == transfer.id, holds_data()))))
 
 
 async def metadata_known(tx: Tx, transfer: Transfer, *, now: dt.datetime, who: str) -> Failure | None:
@@ -147,4 +153,5 @@ async def _take_up(tx: Tx, transfer: Transfer, *, now: dt.datetime, who: str, wh
 
 async def _slots_taken(tx: Tx, transfer: Transfer) -> bool:
     others = select(func.count()).where(Transfer.scope_id == transfer.scope_id, Transfer.id != transfer.id, at_work())
-    return int(await tx.scalar(others) or 0) >= limits(OrgId(transfer.scope_id)).active
+    allowed = (await allowance.of(tx, OrgId(transfer.scope_id))).limits.active
+    return int(await tx.scalar(others) or 0) >= allowed

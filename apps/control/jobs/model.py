@@ -48,6 +48,9 @@ class Job(Base):
     removed_at: Mapped[dt.datetime | None]
     data_kept: Mapped[bool] = mapped_column(default=False)
     """Removed from the list, and yet what it stored stays."""
+    expires_at: Mapped[dt.datetime | None]
+    """Set with its end, by its organisation's plan; loop `expire` moves it when that changes."""
+    expiry_warned_at: Mapped[dt.datetime | None]
 
     def move(self, to: JobState, now: dt.datetime) -> bool:
         """Only `jobs.follow` calls this: a state is never without its event."""
@@ -79,6 +82,11 @@ class Event(Base):
     at: Mapped[dt.datetime]
 
 
-def holds_data() -> ColumnElement[bool]:
-    """What its transfer stored is not to be purged."""
+def is_kept() -> ColumnElement[bool]:
+    """Its row is not to be purged."""
     return Job.removed_at.is_(None) | Job.data_kept
+
+
+def holds_data() -> ColumnElement[bool]:
+    """What its transfer stored is not to be purged either."""
+    return is_kept() & (Job.state != JobState.EXPIRED)

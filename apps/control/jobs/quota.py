@@ -1,19 +1,26 @@
-"""What an organisation's jobs hold, against its limits. Whoever asks before adding holds the organisation's lock."""
+"""Whether there is room for a job under its organisation's limits. Whoever asks holds the organisation's lock: what
+others take meanwhile is taken after.
 
-from sqlalchemy import case, func, select
+What is used is added up by triggers (`plans.model`); what is asked for is in the transfer's row already, and rolled
+back where there is no room.
+"""
+
+import datetime as dt
+
+from msgspec.structs import replace
+from sqlalchemy import func, select
 
 from control.accounts import organisations
 from control.db import Tx
 from control.errors import QuotaSpent
-from control.jobs.limits import limits
-from control.jobs.model import Job, holds_data
+from control.jobs import selection
+from control.jobs.model import Job
+from control.plans import allowance, limits
+from control.plans.allowance import Allowance
+from control.plans.limits import Need, Use
 from control.transfers.model import Transfer
-from wire.ids import OrgId, TransferId
-from wire.messages import Failure
-from wire.states import JOB_ACTIVE, TransferState
-from wire.units import GIB
-
-GAVE_UP = (TransferState.FAILED, TransferState.STOPPED)
+from wire.ids import OrgId
+from wire.states import JOB_ACTIVE
 
 
 async def lock(tx: Tx, org: OrgId) -> None:
@@ -21,37 +28,38 @@ async def lock(tx: Tx, org: OrgId) -> None:
     await organisations.lock(tx, org)
 
 
-async def bytes_held(tx: Tx, org: OrgId, but: TransferId | None = None) -> int:
-    """Of all transfers that a job on somebody's list holds, or whose data was kept: the whole size, or what was stored
-    of those given up, or not yet judged."""
-    held = select(Job.transfer_id).where(Job.org_id == org, holds_data())
-    small = Transfer.state.in_(GAVE_UP) | ~Transfer.go
-    size = case((small, Transfer.stored_bytes), else_=func.coalesce(Transfer.size_bytes, 0))
-    total = select(func.coalesce(func.sum(size), 0)).where(Transfer.id.in_(held), Transfer.id.is_distinct_from(but))
-    return int(await tx.scalar(total) or 0)
-
-
-async def fits(tx: Tx, org: OrgId, size_bytes: int, but: TransferId | None = None) -> bool:
-    """Whether so many bytes more may be stored; `but` is the transfer they belong to, if there is one already."""
-    return await bytes_held(tx, org, but) + size_bytes <= limits(org).bytes
-
-
-async def refuse_bytes(tx: Tx, transfer: Transfer, size_bytes: int) -> Failure | None:
-    """For metadata that has just come: why this transfer must not go on, or None."""
+async def why_not(tx: Tx, transfer: Transfer, now: dt.datetime) -> QuotaSpent | None:
+    """For what is wanted of the transfer: its size is known. What is stored of it already is no more traffic."""
+    await tx.flush()
     org = OrgId(transfer.scope_id)
-    await lock(tx, org)
-    if await fits(tx, org, size_bytes, TransferId(transfer.id)):
-        return None
-    return Failure(code=QuotaSpent.code, detail=too_much(org, size_bytes), retryable=False)
+    counted = await allowance.of(tx, org)
+    used = await allowance.use(tx, org, counted, now, but=transfer.id)
+    size = transfer.size_bytes or 0
+    largest = await selection.largest_wanted(tx, transfer)
+    need = Need(storage=size, traffic=max(0, size - transfer.stored_bytes), largest=largest)
+    return await _lack(tx, counted, used, need)
 
 
 async def check_open(tx: Tx, org: OrgId) -> None:
-    allowed = limits(org)
     open_jobs = select(func.count()).where(Job.org_id == org, Job.removed_at.is_(None), Job.state.in_(JOB_ACTIVE))
-    if int(await tx.scalar(open_jobs) or 0) >= allowed.open_jobs:
-        raise QuotaSpent(f"{allowed.open_jobs} jobs are open: wait for some, or cancel them.", code="too_many_jobs")
+    used = Use(open_jobs=int(await tx.scalar(open_jobs) or 0))
+    if (lack := await _lack(tx, await allowance.of(tx, org), used, Need(jobs=1))) is not None:
+        raise lack
 
 
-def too_much(org: OrgId, size_bytes: int) -> str:
-    allowed = limits(org).bytes
-    return f"This needs {size_bytes / GIB:.2f} GiB, more than is left of {allowed // GIB} GiB: remove jobs first."
+async def check_delivery(tx: Tx, org: OrgId, size_bytes: int, now: dt.datetime) -> None:
+    """What is set aside for transfers under way is theirs."""
+    counted = await allowance.of(tx, org)
+    used = await allowance.use(tx, org, counted, now)
+    if (lack := await _lack(tx, counted, used, Need(traffic=size_bytes))) is not None:
+        raise lack
+
+
+async def _lack(tx: Tx, counted: Allowance, used: Use, need: Need) -> QuotaSpent | None:
+    lack = limits.short(counted.limits, used, need)
+    if lack is None:
+        return None
+    listed = [plan for plan in await allowance.plans(tx) if plan.is_listed]
+    roomy = [plan.name for plan in listed if limits.short(allowance.limits_of(plan), used, need) is None]
+    lack = replace(lack, plans=roomy)
+    return QuotaSpent(limits.sentence(lack), lack)

@@ -17,6 +17,8 @@ REASONS = {
     "replayed": "An operator gave it another five tries.",
     "cancelled": "It was cancelled.",
     "removed": "It was taken off the list.",
+    "expires_soon": "It expires soon: fetch what you want to keep.",
+    "expired": "The time for which the plan keeps it is over.",
     "admitted": "It was offered to the agents.",
     "claimed": "An agent took it.",
     "reported": "Its agent said so.",

@@ -165,7 +165,9 @@ async def list_files(
     after = cursors.index_of(cursor) if cursor else -1
     async with plane.asking(who.asker) as tx:
         found = await jobs.files(tx, who.org, job_id, after, limit + 1)
-    page = [FileView(r.file.index, r.file.path, r.file.size_bytes, r.wanted, r.stored) for r in found[:limit]]
+    page = [
+        FileView(r.file.index, r.file.path, r.file.size_bytes, r.wanted, r.stored, r.expires_at) for r in found[:limit]
+    ]
     return FilePage(page, cursors.after_index(page[-1].index) if len(found) > limit else None)
 
 

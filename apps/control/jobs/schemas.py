@@ -74,6 +74,8 @@ class JobView(Struct, frozen=True):
     failure: FailureView | None
     seeding: SeedingView | None
     """Of a completed job."""
+    expires_at: dt.datetime | None
+    """When its files leave the store, by the organisation's plan; null: not yet known, or never."""
     actions: list[JobAction]
     """What may be done with it now."""
     created_at: dt.datetime
@@ -170,6 +172,8 @@ class FileView(Struct, frozen=True):
     size_bytes: int
     wanted: bool
     stored: bool
+    expires_at: dt.datetime | None
+    """With its job."""
 
 
 class FilePage(Struct, frozen=True):

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from uuid import UUID
 
 from msgspec import Struct
-from sqlalchemy import ColumnElement, Select, any_, exists, or_, select
+from sqlalchemy import ColumnElement, Select, any_, exists, func, or_, select
 
 from control.db import Tx
 from control.errors import BadInput
@@ -45,6 +45,18 @@ def union(selections: Iterable[list[int] | None]) -> list[int] | None:
 def is_chosen() -> ColumnElement[bool]:
     """Of a query that joins jobs and files."""
     return or_(Job.files.is_(None), File.index == any_(Job.files))
+
+
+def is_wanted() -> ColumnElement[bool]:
+    """Of a query that joins transfers and files."""
+    return (File.kind == FileKind.FILE) & or_(Transfer.files.is_(None), File.index == any_(Transfer.files))
+
+
+async def largest_wanted(tx: Tx, transfer: Transfer) -> int:
+    """Of the files that are wanted of a transfer, how large the largest is."""
+    await tx.flush()
+    largest = select(func.max(File.size_bytes)).join(Transfer, Transfer.torrent_id == File.torrent_id)
+    return await tx.scalar(largest.where(Transfer.id == transfer.id, is_wanted())) or 0
 
 
 async def stored_of(tx: Tx, job: Job) -> list[int]:

@@ -57,6 +57,7 @@ class FileRow(Struct, frozen=True):
     file: File
     stored: bool
     wanted: bool
+    expires_at: dt.datetime | None
 
 
 async def add(
@@ -90,7 +91,7 @@ async def add(
     follow.tell(tx, job, None, now=now, who=actor.name, why="added")
     await holders.settle(tx, transfer, now=now, who=actor.name, why="added")
     if job.intent is Intent.RUN:
-        await holders.allow(tx, transfer)
+        await holders.allow(tx, transfer, now)
     await follow.one(tx, job, transfer, now=now, who=actor.name, why="added")
     await audit.record(tx, actor, "job.added", f"job:{job.id}", now, source=sent.source, torrent=str(torrent.id))
     await tx.flush()
@@ -128,6 +129,7 @@ async def _last_transfer(tx: Tx, torrent: Torrent) -> Transfer | None:
 
 async def take_up(tx: Tx, transfer: Transfer, torrent: Torrent, actor: Actor, why: str, now: dt.datetime) -> None:
     """Goes on with what was stopped or has failed; joins what is still there."""
+    transfer.held = True
     if torrent.metadata_known:
         transfer.size_bytes = torrent.size_bytes  # `settle` counts what is wanted of it
     if transfer.state in (TransferState.FAILED, TransferState.STOPPED):
@@ -256,7 +258,7 @@ async def files(tx: Tx, org: OrgId, job: UUID, after: int, limit: int) -> list[F
     """Those with content, in the torrent's order."""
     found = (await get(tx, org, job)).transfer
     rows = (
-        select(File, Object.stored_at, selection.is_chosen())
+        select(File, Object.stored_at, selection.is_chosen(), Job.expires_at)
         .select_from(File)
         .join(Job, Job.id == job)
         .outerjoin(Object, (Object.transfer_id == found.id) & (Object.file == File.index))
@@ -264,7 +266,10 @@ async def files(tx: Tx, org: OrgId, job: UUID, after: int, limit: int) -> list[F
         .order_by(File.index)
         .limit(limit)
     )
-    return [FileRow(file, stored_at is not None, wanted) for file, stored_at, wanted in await tx.execute(rows)]
+    return [
+        FileRow(file, stored_at is not None, wanted, expires_at)
+        for file, stored_at, wanted, expires_at in await tx.execute(rows)
+    ]
 
 
 async def begun(tx: Tx, transfer: Transfer, limit: int) -> list[FileTold]:

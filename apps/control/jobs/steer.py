@@ -17,15 +17,17 @@ from control.db import Tx
 from control.errors import Conflict
 from control.jobs import follow, holders, quota, selection
 from control.jobs import service as jobs
-from control.jobs.model import Job
+from control.jobs.model import Job, is_kept
 from control.jobs.schemas import EditJob
 from control.jobs.service import Whole
 from control.torrents.model import Torrent
 from control.torrents.sent import tidy, tidy_name
+from control.transfers import model as transfers
 from control.transfers import release
 from control.transfers.leftovers import forget_unwanted
+from control.transfers.model import Transfer
 from wire.ids import OrgId
-from wire.states import JOB_ACTIVE, Intent, JobAction, JobState, TransferState, job_actions
+from wire.states import EXPIRES, JOB_ACTIVE, Intent, JobAction, JobState, TransferState, job_actions
 
 PLAIN = ("priority", "sequential", "down_max", "up_max")
 """Fields that are taken as they are said."""
@@ -75,7 +77,7 @@ async def retry(tx: Tx, org: OrgId, job_id: UUID, actor: Actor, now: dt.datetime
     await jobs.give_up_failed(tx, whole.transfer, but=whole.job.id)
     await jobs.take_up(tx, whole.transfer, whole.torrent, actor, "retried", now)
     await follow.one(tx, whole.job, whole.transfer, now=now, who=actor.name, why="retried")
-    return await _settled(tx, whole, actor, "retried", now)
+    return await _settled(tx, whole, actor, "retried", now, anew=True)
 
 
 async def edit(tx: Tx, org: OrgId, job_id: UUID, asked: EditJob, actor: Actor, now: dt.datetime) -> Steered:
@@ -136,19 +138,42 @@ async def remove(tx: Tx, org: OrgId, job_id: UUID, actor: Actor, now: dt.datetim
     job.removed_at = job.updated_at = now
     job.version += 1
     follow.tell(tx, job, job.state, now=now, who=actor.name, why="removed")
-    if transfer.state is TransferState.STORED:
-        await holders.settle(tx, transfer, now=now, who=actor.name, why="removed")
-        await forget_unwanted(tx, transfer, now)
+    await _let_go(tx, transfer, actor, "removed", now)
     before = {"name": job.name, "state": job.state}
     await audit.record(tx, actor, "job.removed", f"job:{job.id}", now, before=before, data_kept=keep_data)
 
 
-async def _settled(tx: Tx, whole: Whole, actor: Actor, verb: str, now: dt.datetime) -> Steered:
+async def expire(tx: Tx, org: OrgId, job_id: UUID, actor: Actor, now: dt.datetime) -> bool:
+    """Its time is over, also of what was removed and its data kept. False: that has changed meanwhile."""
+    seen = await tx.scalar(select(Job.transfer_id).where(Job.id == job_id, Job.org_id == org))
+    transfer = await transfers.locked(tx, seen) if seen is not None else None
+    over = select(Job).where(Job.id == job_id, Job.expires_at <= now, Job.state.in_(EXPIRES), is_kept())
+    job = await tx.scalar(over.with_for_update(key_share=True).execution_options(populate_existing=True))
+    if transfer is None or job is None:
+        return False
+    before = {"name": job.name, "state": job.state}
+    follow.expire(tx, job, now=now, who=actor.name)
+    await _let_go(tx, transfer, actor, "expired", now)
+    await audit.record(tx, actor, "job.expired", f"job:{job.id}", now, before=before)
+    return True
+
+
+async def _let_go(tx: Tx, transfer: Transfer, actor: Actor, why: str, now: dt.datetime) -> None:
+    """One job less holds what the transfer stored."""
+    await holders.let_go(tx, transfer)
+    if transfer.state is TransferState.STORED:
+        await holders.settle(tx, transfer, now=now, who=actor.name, why=why)
+        await forget_unwanted(tx, transfer, now)
+
+
+async def _settled(tx: Tx, whole: Whole, actor: Actor, verb: str, now: dt.datetime, *, anew: bool = False) -> Steered:
+    """`anew`: it had ended, and nothing is set aside for it any more."""
     job, transfer, before = whole.job, whole.transfer, whole.job.state
+    had = transfer.size_bytes or 0 if transfer.go and not anew else 0
     agent = await holders.settle(tx, transfer, now=now, who=actor.name, why=verb)
     await follow.one(tx, job, transfer, now=now, who=actor.name, why=verb)
     if job.intent is Intent.RUN and job.state in JOB_ACTIVE:
-        await holders.allow(tx, transfer)  # only now is it known how much is wanted
+        await holders.allow(tx, transfer, now, had=had)  # only now is it known how much is wanted
     await audit.record(tx, actor, f"job.{verb}", f"job:{job.id}", now, before=before)
     await tx.flush()
     return Steered(whole, agent)

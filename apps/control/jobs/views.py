@@ -43,6 +43,7 @@ def view(whole: Whole) -> JobView:
         progress=_progress(job, transfer),
         failure=_failure(whole),
         seeding=_seeding(whole),
+        expires_at=job.expires_at,
         actions=sorted(job_actions(job.state)),
         created_at=job.created_at,
         updated_at=job.updated_at,

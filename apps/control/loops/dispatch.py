@@ -9,16 +9,16 @@ from sqlalchemy import Row, func, or_, select
 from control import outbox
 from control.db import Tx
 from control.fleet.model import Agent
-from control.jobs.limits import limits
 from control.loops import driver
 from control.loops.fairness import Waiting, fair
 from control.plane import Plane
+from control.plans import allowance
 from control.transfers import moves
 from control.transfers.model import Transfer, at_work
 from control.transfers.retry import JITTER
 from telemetry import logs
 from telemetry.correlation import correlated
-from wire.ids import OrgId, TransferId
+from wire.ids import TransferId
 from wire.messages import Offer
 from wire.states import WANTS_AGENT, AgentState, Intent, TransferState
 
@@ -98,8 +98,9 @@ async def _offer_new(tx: Tx, plane: Plane, pool: str, room: int, now: datetime) 
         return
     longest = timedelta(seconds=plane.settings.wait(plane.settings.retry_max_s) * (1 + JITTER))
     waiting = await _line(tx, pool, now, longest)
-    active = await _active(tx, {each.scope for each in waiting})
-    allowed = {each.scope: limits(OrgId(each.scope)).active for each in waiting}
+    scopes = {each.scope for each in waiting}
+    active = await _active(tx, scopes)
+    allowed = {org: each.limits.active for org, each in (await allowance.of_all(tx, scopes)).items()}
     for chosen in fair(waiting, active, allowed, room):
         one = select(Transfer).where(Transfer.id == chosen.transfer, Transfer.state == TransferState.WAITING)
         transfer = await tx.scalar(

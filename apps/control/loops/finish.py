@@ -22,6 +22,7 @@ from sqlalchemy.orm import InstrumentedAttribute, aliased
 from control.db import Tx
 from control.jobs import follow, selection
 from control.jobs.model import Job
+from control.jobs.selection import is_wanted
 from control.plane import Plane
 from control.storage.errors import InvalidPart, NoSuchUpload
 from control.storage.keys import object_key, prefix
@@ -29,7 +30,6 @@ from control.torrents.model import File
 from control.transfers import moves, release, seeds
 from control.transfers.leftovers import Spared, bury, doomed, forget_unwanted
 from control.transfers.model import Object, Part, Transfer, locked
-from control.transfers.stored import is_wanted
 from telemetry import logs
 from telemetry.correlation import correlated
 from wire.failures import failure

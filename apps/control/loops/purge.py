@@ -13,7 +13,7 @@ from prometheus_client import Counter
 from sqlalchemy import Select, delete, exists, func, select
 
 from control.db import Tx
-from control.jobs.model import Job, holds_data
+from control.jobs.model import Job, holds_data, is_kept
 from control.loops import driver
 from control.plane import Plane
 from control.storage.keys import parse_prefix
@@ -61,15 +61,16 @@ def is_last(tombstone: Tombstone, now: datetime, grant_s: float) -> bool:
 
 def _unwanted() -> Select[UUID]:
     """Over, and wanted by nobody; `go` is taken away with the bytes, so that it is done once. What is stored stays as
-    long as any job on a list shows it: who asks for it again is given it as it is."""
+    long as any job holds it: who asks for it again is given it as it is. The row of a job that has expired stays."""
     wanting = exists().where(Job.transfer_id == Transfer.id, Job.removed_at.is_(None), Job.intent != Intent.STOP)
-    listed = exists().where(Job.transfer_id == Transfer.id, holds_data())
+    kept = exists().where(Job.transfer_id == Transfer.id, is_kept())
+    holding = exists().where(Job.transfer_id == Transfer.id, holds_data())
     return (
         select(Transfer.id)
         .where(
             Transfer.state.in_(TRANSFER_ENDED),
             ~wanting,
-            ~listed | (Transfer.go & (Transfer.state != TransferState.STORED)),
+            ~kept | (Transfer.go & ((Transfer.state != TransferState.STORED) | ~holding)),
         )
         .order_by(Transfer.id)
         .limit(AT_ONCE)
@@ -89,8 +90,8 @@ async def _let_go(plane: Plane, transfer_id: UUID, now: datetime) -> None:
         await bury(tx, transfer, now)
         transfer.go, transfer.down_bytes, transfer.stored_bytes = False, 0, 0
         await tx.flush()
-        listed = exists().where(Job.transfer_id == transfer_id, holds_data())
-        if not await tx.scalar(select(listed)):
+        kept = exists().where(Job.transfer_id == transfer_id, is_kept())
+        if not await tx.scalar(select(kept)):
             await tx.execute(delete(Job).where(Job.transfer_id == transfer_id))
             await tx.execute(delete(Transfer).where(Transfer.id == transfer_id))
             await _forget_torrent(tx, torrent.id)

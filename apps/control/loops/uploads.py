@@ -7,12 +7,10 @@ gigabyte and seen by nobody. One that a row names is a transfer's, however long 
 from datetime import datetime, timedelta
 
 from prometheus_client import Counter
-from sqlalchemy import select
 
 from control.loops import driver
 from control.plane import Plane
-from control.storage.keys import parse_key
-from control.transfers.model import Object
+from control.transfers import orphans
 from telemetry import logs
 from wire.units import DAY_S
 
@@ -29,16 +27,8 @@ async def step(plane: Plane, now: datetime) -> bool:
         if not await driver.alone(tx, "uploads"):
             return False
     old = now - timedelta(seconds=plane.settings.wait(OLD_S))
-    # Names that we did not make are not ours to judge.
-    found = [each for each in await plane.store.uploads_before(old) if parse_key(each.key)]
-    if not found:
-        return False
-    async with plane.working() as tx:
-        ids = {each.upload_id for each in found}
-        named = set(await tx.scalars(select(Object.upload_id).where(Object.upload_id.in_(ids))))
-    for upload in found:
-        if upload.upload_id not in named:
-            await plane.store.abort(upload.key, upload.upload_id)
-            _ABORTED.inc()
-            log.info("upload.aborted", key=upload.key)
+    for upload in await orphans.uploads(plane, old):
+        await plane.store.abort(upload.key, upload.upload_id)
+        _ABORTED.inc()
+        log.info("upload.aborted", key=upload.key)
     return False

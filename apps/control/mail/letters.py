@@ -1,5 +1,6 @@
 """What we write to people, as plain text and as simple HTML. Pure."""
 
+import datetime as dt
 from collections.abc import Sequence
 from html import escape
 
@@ -7,6 +8,10 @@ from msgspec import Struct
 
 PAGE = "account.html"
 """Where links lead. The secret is behind the #: browsers send that to nobody, so it is in no log."""
+
+
+NAMED_MAX = 20
+"""Of many, in one mail."""
 
 
 class Letter(Struct, frozen=True):
@@ -85,6 +90,29 @@ def organisation_gone(organisation: str) -> Letter:
         "An organisation was deleted",
         [f"The organisation {organisation} at Seedlift, which you were in, was deleted by an owner, with all that it"
          " had. Your account stays."],
+    )  # fmt: skip
+
+
+def nearly_spent(organisation: str, what: str, percent: int, used: str, allowed: str) -> Letter:
+    full = "Nothing is added until there is room again; what is under way goes on." if percent >= 100 else ""
+    return _letter(
+        "nearly_spent",
+        f"{percent} % of your {what} are used",
+        [f"The organisation {organisation} at Seedlift has used {used} of {allowed} of its {what}.",
+         *([full] if full else []),
+         "Remove jobs that you do not need any more, or ask for a larger plan."],
+    )  # fmt: skip
+
+
+def expires_soon(organisation: str, jobs: Sequence[tuple[str, dt.datetime]]) -> Letter:
+    """Soonest first."""
+    lines = [f"{name}: {at:%d %B %Y, %H:%M} UTC" for name, at in jobs[:NAMED_MAX]]
+    more = [f"… and {len(jobs) - NAMED_MAX} more."] if len(jobs) > NAMED_MAX else []
+    return _letter(
+        "expires_soon",
+        f"{len(jobs)} of your jobs expire soon" if len(jobs) > 1 else "One of your jobs expires soon",
+        [f"Your plan keeps what is completed for a while. Of the organisation {organisation} at Seedlift these leave"
+         " the store next; fetch what you want to keep, or ask for a larger plan.", *lines, *more],
     )  # fmt: skip
 
 

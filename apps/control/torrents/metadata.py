@@ -27,7 +27,7 @@ from telemetry import logs
 from wire.addresses import filter_trackers, filter_web_seeds, parse_allow
 from wire.errors import BadRemote
 from wire.failures import failure
-from wire.ids import AgentId, OrgId, TransferId
+from wire.ids import AgentId, OrgId
 from wire.infohash import InfoHashes
 from wire.messages import MetadataVerdict
 from wire.metainfo import Info, Listing
@@ -42,7 +42,6 @@ log = logs.get(__name__)
 INFO_BYTES_MAX = 32 * MIB
 
 IS_TORRENT = "is_torrent"
-QUOTA_SPENT = failure("quota_spent", "The torrent is larger than what is left of the quota.")
 
 
 class Known(Struct, frozen=True):
@@ -171,13 +170,13 @@ async def _judge(tx: Tx, transfer: Transfer, listing: Listing, now: dt.datetime,
     if transfer.go:
         return MetadataVerdict(go=True)
     transfer.size_bytes = listing.total_bytes
-    if (failure := await holders.metadata_known(tx, transfer, now=now, who=who)) is not None:
-        await moves.fail(tx, transfer, failure, now=now, who=who)
-        return MetadataVerdict(go=False, code=failure.code)
+    if (unfit := await holders.metadata_known(tx, transfer, now=now, who=who)) is not None:
+        await moves.fail(tx, transfer, unfit, now=now, who=who)
+        return MetadataVerdict(go=False, code=unfit.code)
     if transfer.intent is not Intent.RUN:
         return MetadataVerdict(go=False, code="not_wanted_yet")
-    if not await quota.fits(tx, OrgId(transfer.scope_id), transfer.size_bytes, TransferId(transfer.id)):
-        await moves.fail(tx, transfer, QUOTA_SPENT, now=now, who=who)
-        return MetadataVerdict(go=False, code=QUOTA_SPENT.code)
+    if (lack := await quota.why_not(tx, transfer, now)) is not None:
+        await moves.fail(tx, transfer, failure(lack.code, lack.detail), now=now, who=who)
+        return MetadataVerdict(go=False, code=lack.code)
     transfer.go = True
     return MetadataVerdict(go=True)

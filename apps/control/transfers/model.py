@@ -79,6 +79,8 @@ class Transfer(Base):
     """Wanted bytes, known with the metadata: none means that the torrent has not been read yet."""
     down_bytes: Mapped[int] = mapped_column(default=0)
     stored_bytes: Mapped[int] = mapped_column(default=0)
+    held: Mapped[bool] = mapped_column(default=True)
+    """Some job holds what it stores: it counts in the organisation's quota."""
     progress_at: Mapped[dt.datetime | None]
     paused_at: Mapped[dt.datetime | None]
     """Since when nobody wants it to run; set while its intent is to pause."""
@@ -118,6 +120,8 @@ class Object(Base):
     epoch: Mapped[int]
     opened_at: Mapped[dt.datetime]
     stored_at: Mapped[dt.datetime | None]
+    delivery_until: Mapped[dt.datetime | None]
+    """A link that is good until then was counted as its delivery: another one is the same."""
 
 
 class Seed(Base):
@@ -165,6 +169,33 @@ class Tombstone(Base):
     scope_id: Mapped[uuid.UUID]
     created_at: Mapped[dt.datetime]
     last_sweep_at: Mapped[dt.datetime]
+
+
+class Sweep(Base):
+    """One walk through the whole store, name by name, beside the rows that should be there. Whoever asks owns what is
+    asked, loop `sweep` the rest."""
+
+    __tablename__ = "sweeps"
+
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    dry_run: Mapped[bool]
+    """Only look."""
+    asked_by: Mapped[str]
+    asked_at: Mapped[dt.datetime]
+    after_key: Mapped[str] = mapped_column(default="")
+    """How far it has come."""
+    looked_at: Mapped[int] = mapped_column(default=0)
+    orphans: Mapped[int] = mapped_column(default=0)
+    """Objects that no row names."""
+    orphan_bytes: Mapped[int] = mapped_column(default=0)
+    lost: Mapped[int] = mapped_column(default=0)
+    """Rows whose object is not there."""
+    uploads: Mapped[int] = mapped_column(default=0)
+    """Left open, and named by no row."""
+    strange: Mapped[int] = mapped_column(default=0)
+    """Names that we did not make; never touched."""
+    examples: Mapped[list[str]] = mapped_column(default=list)
+    ended_at: Mapped[dt.datetime | None]
 
 
 def at_work() -> ColumnElement[bool]:

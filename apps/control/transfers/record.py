@@ -5,6 +5,7 @@ sync ──► the agent's row ──► found on its disk: adopt or drop ──
 
 import datetime as dt
 import re
+from collections import Counter as Counts
 from collections.abc import Collection, Iterable, Mapping
 from uuid import UUID
 
@@ -18,6 +19,8 @@ from control.errors import Conflict, NotSignedIn
 from control.fleet.model import Agent
 from control.jobs.model import Job
 from control.plane import Plane
+from control.plans import traffic
+from control.plans.model import TrafficKind
 from control.transfers import claim as claims
 from control.transfers import moves, quiet, release, seeds, stored
 from control.transfers import spec as specs
@@ -77,6 +80,8 @@ class Outcome(Struct):
 
     verdicts: list[Verdict]
     told: list[Told]
+    brought: Counts[UUID]
+    """Bytes that are new in the store, by organisation."""
     wake_finish: bool = False
     wake_dispatch: bool = False
     duty: Duty = Duty.WORK
@@ -103,11 +108,12 @@ async def _write(tx: Tx, settings: Settings, agent_id: AgentId, said: Sync, now:
     lease = dt.timedelta(seconds=settings.wait(settings.lease_s))
     woke = _note_agent(agent, said, lease, now)
     pace = Pace(agent.down_max, agent.up_max)
-    outcome = Outcome([], [], wake_dispatch=woke, duty=agent.duty, pace=pace)
+    outcome = Outcome([], [], Counts(), wake_dispatch=woke, duty=agent.duty, pace=pace)
     await _answer_found(tx, settings, agent, said, outcome, now)
     await _take_reports(tx, settings, agent, said, outcome, now)
     await _give_away(tx, settings, agent, said, lease, outcome, now)
     await _settle_drained(tx, agent)
+    await traffic.add(tx, outcome.brought, TrafficKind.TRANSFER, now)
     return outcome
 
 
@@ -294,6 +300,7 @@ async def _take(
         files = await stored.record_files(tx, transfer, report.files, now)
         if parts.new or files.new:
             transfer.tries = 0
+        outcome.brought[transfer.scope_id] += parts.bytes + files.bytes
         outcome.wake_finish |= parts.completes_file
     moved = await _follow_phase(tx, transfer, report.phase, now, who)
     _note_progress(transfer, report.rates, now, always=moved or report.done)

@@ -18,12 +18,10 @@ from sqlalchemy.dialects.postgresql import insert
 from control.db import Tx
 from control.fleet.model import Agent, Pool
 from control.jobs import follow
-from control.jobs.limits import limits
 from control.jobs.model import Job, holds_data
-from control.seeding import Seeding, strictest
+from control.seeding import Seeding
 from control.transfers.model import Seed, Transfer
 from telemetry import logs
-from wire.ids import OrgId
 from wire.messages import Pace, Report, Verdict
 from wire.states import DRAINS, JOB_ACTIVE, ON_AGENT, JobState, TransferState
 
@@ -46,10 +44,8 @@ class Giving(Struct, frozen=True):
 
 
 async def policy(tx: Tx, transfer: Transfer) -> Seeding:
-    """The pool's and the plan's."""
     pool = await tx.get(Pool, transfer.pool)
-    of_pool = pool.policy if pool is not None else Seeding()
-    return strictest(of_pool, limits(OrgId(transfer.scope_id)).seeding)
+    return pool.policy if pool is not None else Seeding()
 
 
 async def begin(tx: Tx, transfer: Transfer, now: dt.datetime) -> bool:
@@ -174,14 +170,12 @@ async def follow_policies(tx: Tx) -> set[UUID]:
 
 async def _follow_at_work(tx: Tx) -> set[UUID]:
     """Whether they may give. What a sync holds at this moment comes with the next step."""
-    on_agents = select(Transfer.id, Transfer.pool, Transfer.scope_id, Transfer.gives).where(
-        Transfer.state.in_(ON_AGENT)
-    )
+    on_agents = select(Transfer.id, Transfer.pool, Transfer.gives).where(Transfer.state.in_(ON_AGENT))
     policies = {pool.name: pool.policy for pool in await tx.scalars(select(Pool))}
     wrong = [
         transfer
-        for transfer, pool, scope, gives in (await tx.execute(on_agents)).all()
-        if strictest(policies.get(pool, Seeding()), limits(OrgId(scope)).seeding).gives is not gives
+        for transfer, pool, gives in (await tx.execute(on_agents)).all()
+        if policies.get(pool, Seeding()).gives is not gives
     ]
     found = select(Transfer).where(Transfer.id.in_(wrong), Transfer.state.in_(ON_AGENT)).order_by(Transfer.id)
     agents = set()

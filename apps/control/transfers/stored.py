@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from msgspec import Struct
 from prometheus_client import Counter
-from sqlalchemy import ColumnElement, any_, bindparam, func, literal, or_, select, text
+from sqlalchemy import ColumnElement, any_, bindparam, func, literal, select, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import InstrumentedAttribute
 from sqlalchemy.types import BigInteger, Integer, Text
@@ -26,11 +26,13 @@ _PARTS = Counter("control_parts_recorded_total", "Parts and small files that age
 class Recorded(Struct, frozen=True):
     new: int
     """Rows that were not there before: the transfer made progress."""
+    bytes: int
+    """Of those."""
     completes_file: bool
     """All parts of some file are there now: loop `finish` can complete its upload."""
 
 
-NOTHING = Recorded(0, completes_file=False)
+NOTHING = Recorded(0, 0, completes_file=False)
 
 _INSERT_PARTS = text(
     """
@@ -42,7 +44,7 @@ _INSERT_PARTS = text(
     ON CONFLICT (transfer_id, file, part) DO UPDATE
       SET epoch = excluded.epoch, size_bytes = excluded.size_bytes, crc32 = excluded.crc32, etag = excluded.etag
       WHERE parts.epoch <= excluded.epoch
-    RETURNING (xmax = 0) AS is_new
+    RETURNING CASE WHEN xmax = 0 THEN size_bytes END
     """
 ).bindparams(
     bindparam("files", type_=ARRAY(Integer)),
@@ -58,7 +60,7 @@ _INSERT_FILES = text(
     SELECT :transfer, f.file, :scope, f.key, f.size_bytes, f.etag, f.crc32, :epoch, :now, :now
     FROM unnest(:files, :keys, :sizes, :crcs, :etags) AS f (file, key, size_bytes, crc32, etag)
     ON CONFLICT (transfer_id, file) DO NOTHING
-    RETURNING file
+    RETURNING size_bytes
     """
 ).bindparams(
     bindparam("files", type_=ARRAY(Integer)),
@@ -67,11 +69,6 @@ _INSERT_FILES = text(
     bindparam("crcs", type_=ARRAY(BigInteger)),
     bindparam("etags", type_=ARRAY(Text)),
 )
-
-
-def is_wanted() -> ColumnElement[bool]:
-    """Of a query that joins transfers and files."""
-    return (File.kind == "file") & or_(Transfer.files.is_(None), File.index == any_(Transfer.files))
 
 
 async def sizes_of(tx: Tx, transfer: Transfer, files: Iterable[int]) -> dict[int, int]:
@@ -114,9 +111,10 @@ async def record_parts(tx: Tx, transfer: Transfer, said: Iterable[PartStored], n
             "etags": [p.etag for p in parts],
         },
     )
-    new = sum(rows.scalars().all())
-    _PARTS.labels("part").inc(new)
-    return Recorded(new, completes_file=await _any_whole(tx, transfer, {p.file: sizes[p.file] for p in parts}))
+    new = [size for size in rows.scalars() if size is not None]
+    _PARTS.labels("part").inc(len(new))
+    whole = await _any_whole(tx, transfer, {p.file: sizes[p.file] for p in parts})
+    return Recorded(len(new), sum(new), completes_file=whole)
 
 
 async def record_files(tx: Tx, transfer: Transfer, said: Iterable[FileStored], now: dt.datetime) -> Recorded:
@@ -142,9 +140,9 @@ async def record_files(tx: Tx, transfer: Transfer, said: Iterable[FileStored], n
             "etags": [f.etag for f in files],
         },
     )
-    new = len(rows.scalars().all())
-    _PARTS.labels("file").inc(new)
-    return Recorded(new, completes_file=False)
+    new = rows.scalars().all()
+    _PARTS.labels("file").inc(len(new))
+    return Recorded(len(new), sum(new), completes_file=False)
 
 
 def _fits(part: PartStored, file_bytes: int | None) -> bool:

@@ -23,6 +23,8 @@ TABLES = """SELECT relname FROM pg_class WHERE relkind IN ('r', 'v', 'm') AND re
 NAMED = """SELECT relname || '.' || attname FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid
            WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace AND attname IN ('org_id', 'scope_id')"""
 UNREADABLE = {"outbox", "audit_seals", "audit_unsealed"}
+EVERYBODYS = {"plans"}
+"""What anybody may read, and nobody here write."""
 
 
 async def test_what_is_not_yours_is_not_there(api: Api) -> None:
@@ -78,7 +80,7 @@ async def test_without_an_organisation_the_apis_role_sees_no_row_of_any_table(ap
     tables = (await api.databases.sql(TABLES)).split()
     assert {"jobs", "torrents", "files", "transfers", "people", "sessions", "audit"} <= set(tables)
     for who in (Asker(), Asker(org=OrgId(new_id()))):
-        for table in tables:
+        for table in set(tables) - EVERYBODYS:
             async with plane.asking(who) as tx:
                 if table in UNREADABLE:
                     with pytest.raises(DBAPIError, match="permission denied"):
@@ -105,7 +107,7 @@ async def test_with_an_organisation_of_its_own_the_apis_role_sees_no_foreign_row
     asker = Asker(org=mine.org, person=mine.person, email=mine.email)
     seen = set()
     for table in (await api.databases.sql(TABLES)).split():
-        if table in UNREADABLE:
+        if table in UNREADABLE | EVERYBODYS:
             continue
         async with plane.asking(asker) as tx:
             count = f"SELECT count(*) FILTER (WHERE {own}), count(*) FILTER (WHERE NOT ({own})) FROM {table} t"
@@ -167,6 +169,15 @@ async def test_no_row_of_any_table_can_be_written_or_taken_over_for_another_orga
             assert changed.rowcount == 0, table  # type: ignore[attr-defined] # of a cursor's result
             gone = await tx.execute(text(f"DELETE FROM {table} WHERE {column} = '{org}'"))
             assert gone.rowcount == 0, table  # type: ignore[attr-defined] # of a cursor's result
+
+
+@pytest.mark.parametrize(
+    "change", ["UPDATE plans SET active = 1", "DELETE FROM plans", "UPDATE quotas SET plan = 'house', own = '{}'"]
+)
+async def test_nobody_writes_his_own_limits(plane: Plane, people: People, change: str) -> None:
+    mine = await people.owner()
+    async with plane.asking(Asker(org=mine.org, person=mine.person)) as tx:
+        assert (await tx.execute(text(change))).rowcount == 0  # type: ignore[attr-defined] # of a cursor's result
 
 
 async def test_nobody_writes_into_another_organisation(api: Api, plane: Plane) -> None:

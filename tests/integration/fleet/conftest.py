@@ -19,6 +19,7 @@ from tests.support.nats import NatsServer, running_nats
 from tests.support.ports import free_ports
 from tests.support.servers import Databases, Store
 from tests.support.until import until
+from tests.support.up import ROOMY
 
 DATABASE = "fleet_tests"
 BUCKET = "fleet-tests"
@@ -42,6 +43,7 @@ async def fleet_database(postgres: Databases) -> Databases:
         url.rpartition("/")[0] + f"/{DATABASE}" for url in (postgres.owner, postgres.api, postgres.work)
     )
     await asyncio.to_thread(migrate.upgrade, owner)
+    await postgres.sql(ROOMY, database=DATABASE)
     return Databases(server=postgres.server, owner=owner, api=api, work=work)
 
 

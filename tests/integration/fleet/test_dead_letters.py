@@ -9,7 +9,6 @@ from sqlalchemy import select
 from control.audit.model import Entry
 from control.audit.service import Actor
 from control.jobs import steer
-from control.jobs.limits import limits
 from control.jobs.model import Event, Job
 from control.jobs.schemas import FailureView
 from control.jobs.service import Whole
@@ -24,6 +23,7 @@ from wire.failures import FAILURES, failure
 from wire.ids import JobId, new_id
 from wire.messages import Failure
 from wire.states import Intent, JobState, TransferState
+from wire.units import TIB
 
 NO_ROOM = failure("disk_full", "17 bytes are missing.")
 
@@ -161,7 +161,7 @@ async def test_a_replay_does_not_break_the_quota_and_wakes_nobody_who_gave_up(
     large, _ = await dead(plane)
     cancelled, _ = await dead(plane)
     async with plane.db.working() as tx:
-        (await tx.get_one(Transfer, large.transfer)).size_bytes = limits(large.org).bytes + 1
+        (await tx.get_one(Transfer, large.transfer)).size_bytes = TIB + 1
         (await tx.get_one(Job, cancelled.job)).intent = Intent.STOP
     ids = [str(large.transfer), str(cancelled.transfer)]
     answer = (await operator.post("/admin/dead-letters/replay", json={"ids": ids})).json()

@@ -8,18 +8,16 @@ import pytest
 from sqlalchemy import func, select
 
 from control.errors import BadInput, TooLarge
-from control.jobs.limits import limits
 from control.plane import Plane
 from control.torrents import metadata
 from control.torrents.model import File, Torrent
 from tests.support.fleet import FakeAgent, Wanted, add_agent, add_transfer, new_pool, read_job, read_transfer
 from wire.bencode import Encodable, encode
 from wire.clock import utcnow
-from wire.ids import OrgId, new_id
 from wire.messages import MetadataVerdict
 from wire.metainfo import parse_info
 from wire.states import JobState, Phase, TransferState
-from wire.units import MIB
+from wire.units import MIB, TIB
 
 PIECE = 16_384
 SYNC_S = 5.0
@@ -101,7 +99,7 @@ async def test_what_is_no_info_is_refused(plane: Plane) -> None:
 
 
 async def test_more_than_the_quota_is_not_downloaded(plane: Plane) -> None:
-    size, piece = limits(OrgId(new_id())).bytes + PIECE, 256 * MIB
+    size, piece = TIB + PIECE, 256 * MIB
     pieces = b"\0" * 20 * -(-size // piece)
     raw = encode({b"name": secrets.token_hex(8).encode(), b"piece length": piece, b"pieces": pieces, b"length": size})
     wanted, agent = await magnet(plane, raw)

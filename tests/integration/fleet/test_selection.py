@@ -6,7 +6,6 @@ from sqlalchemy import select
 from control.audit.service import Actor
 from control.errors import BadInput, Conflict, QuotaSpent
 from control.jobs import steer
-from control.jobs.limits import limits
 from control.jobs.model import Job
 from control.jobs.schemas import EditJob
 from control.jobs.steer import Steered
@@ -29,10 +28,10 @@ from tests.support.fleet import (
     wants_of,
 )  # fmt: skip
 from wire.clock import utcnow
-from wire.ids import JobId, OrgId, new_id
+from wire.ids import JobId
 from wire.messages import Claimed, Failure, FileStored, MetadataVerdict, PartStored
 from wire.states import Intent, JobState, TransferState
-from wire.units import MIB
+from wire.units import MIB, TIB
 
 ACTOR = Actor(name="person:tests")
 
@@ -113,7 +112,7 @@ async def test_more_that_is_chosen_just_as_all_was_done_is_no_failure(plane: Pla
 
 
 async def test_renaming_what_has_ended_asks_for_no_quota_and_gives_no_leave(plane: Plane) -> None:
-    wanted, agent = await claimed(plane, limits(OrgId(new_id())).bytes + 1)
+    wanted, agent = await claimed(plane, TIB + 1)
     await agent.sync(agent.report(wanted.transfer, failure=Failure("bad", "Bad.", retryable=False)))
     async with plane.working() as tx:
         (await tx.get_one(Transfer, wanted.transfer)).go = False
@@ -191,7 +190,7 @@ async def test_files_chosen_in_the_dark_are_looked_at_with_the_metadata(plane: P
 
 
 async def test_more_than_the_quota_can_be_looked_at_and_a_part_of_it_fetched(plane: Plane) -> None:
-    wanted, _ = await claimed(plane, limits(OrgId(new_id())).bytes, 10, 20)
+    wanted, _ = await claimed(plane, TIB, 10, 20)
     async with plane.working() as tx:
         (await tx.get_one(Transfer, wanted.transfer)).go = False
         job = await tx.get_one(Job, wanted.job)

@@ -1,4 +1,4 @@
-"""The small pure parts: cursors, limits, tokens, passwords, throttling, settings."""
+"""The small pure parts: cursors, tokens, passwords, throttling, settings."""
 
 import datetime as dt
 import uuid
@@ -14,7 +14,6 @@ from control import cursor
 from control.accounts import passwords, throttle, tokens
 from control.accounts.throttle import Rule, Throttle, Throttled
 from control.errors import BadInput
-from control.jobs.limits import limits
 from wire.ids import KeyId, OrgId, PersonId, SessionId, new_id
 
 NOW = dt.datetime(2026, 11, 21, 12, tzinfo=dt.UTC)
@@ -38,12 +37,6 @@ def test_a_cursor_of_somebody_elses_making_is_refused(read: Callable[[str], obje
 def test_a_cursor_of_one_list_is_none_of_another() -> None:
     with pytest.raises(BadInput):
         cursor.index_of(cursor.after_id(new_id()))
-
-
-def test_every_organisation_may_do_something() -> None:
-    allowed = limits(OrgId(new_id()))
-    assert 0 < allowed.active <= allowed.open_jobs
-    assert allowed.bytes > 0
 
 
 def test_a_token_is_good_for_ten_minutes() -> None:
