@@ -73,7 +73,7 @@ FOR_EVERYBODY = [
 
 
 def create_app(plane: Plane, hub: Hub) -> ASGIApp:
-    throttling, providers = Throttle(), Providers(plane.settings)
+    throttling, providers = Throttle(plane.db, plane.settings.rate_scale), Providers(plane.settings)
     anybody = Router("/", route_handlers=FOR_EVERYBODY, guards=[auth.from_here])
     api = Router("/api/v1", route_handlers=[*ROUTES, anybody])
     app = Litestar(
@@ -85,7 +85,7 @@ def create_app(plane: Plane, hub: Hub) -> ASGIApp:
             "hub": Provide(lambda: hub, sync_to_thread=False),
             "who": Provide(auth.principal, sync_to_thread=False),
         },
-        guards=[auth.guard(plane)],
+        guards=[auth.guard(plane, throttling)],
         exception_handlers={Exception: http.refuse},
         after_exception=[Watch(plane).refused],
         before_request=http.check_body,

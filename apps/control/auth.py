@@ -18,16 +18,17 @@ from litestar.handlers import BaseRouteHandler
 from litestar.routes import HTTPRoute
 from msgspec import Struct, structs
 
-from control.accounts import devices, tokens
+from control.accounts import devices, throttle, tokens
 from control.accounts import known as accounts
 from control.accounts.known import Known
 from control.accounts.permissions import ANYBODY, IN_ORGANISATION, Permission, granted
 from control.accounts.sessions import Browser
+from control.accounts.throttle import Throttle
 from control.audit.service import Actor
 from control.config import Settings
 from control.db import Asker
 from control.errors import Denied, Forbidden, NotSignedIn
-from control.http import Asked, client_ip, request_id
+from control.http import Asked, client_ip, request_id, tell_rate
 from control.plane import Plane
 from wire.clock import utcnow
 from wire.ids import OrgId, SessionId
@@ -39,6 +40,7 @@ FOREIGN = frozenset({"cross-site", "same-site"})
 """What browsers say of requests that no page of ours makes."""
 SECRET_CHARS_MAX = 4096
 """The longest thing that we hand out is a JWT with every scope, of some 600."""
+API_PATH = "/api/v1/"
 SCHEMA_PATH = "/api/schema"
 """Litestar's own handler, and for everybody."""
 
@@ -99,13 +101,23 @@ def declared(app: Litestar) -> dict[tuple[str, str], Declared]:
     return found
 
 
-def guard(plane: Plane) -> Guard:
+def guard(plane: Plane, throttling: Throttle) -> Guard:
     async def allowed(connection: Connection, handler: BaseRouteHandler) -> None:
         needed = handler.opt.get("permission", ANYBODY)
+        request, now = Asked(connection.scope), utcnow()
+        source = throttle.address(client_ip(request))
         if needed == ANYBODY:
+            if connection.scope["path"].startswith(API_PATH):
+                tell_rate(request, (await throttling.hit(throttle.ANYBODY, source, now=now)).headers)
             return
-        who = await _identified(Asked(connection.scope), plane)
+        try:
+            who = await _identified(request, plane)
+        except NotSignedIn:
+            tell_rate(request, (await throttling.hit(throttle.ANYBODY, source, now=now)).headers)
+            raise
         connection.scope["state"]["who"] = who  # also for what is refused from here on
+        rule = throttle.READ if request.method in SAFE else throttle.WRITE
+        tell_rate(request, (await throttling.hit(rule, who.name, now=now)).headers)
         _must_be_meant(connection, plane, who)
         who.check(needed)
 

@@ -61,6 +61,10 @@ class Settings(Struct, frozen=True, kw_only=True, dict=True):
     pool_allow: str = ""
     """`<pool>=<cidr>,<cidr>;<pool>=…`: refused address ranges that a pool's agents may talk to."""
 
+    rate_scale: float = 1.0
+    """All rate limits let so many times more through."""
+
+    # Robots.
     # People.
     vault_keys_file: Path | None = None
     """For what is encrypted at rest, by lines of `<version> <hexadecimal>`; without it a key hangs on `secret_file`."""

@@ -194,8 +194,9 @@ def request_id(request: Asked) -> str:
 
 
 def tell_rate(request: Asked, headers: Mapping[str, str]) -> None:
-    """RateLimit headers, on whatever will be answered."""
-    request.scope["state"]["rate_limit"] = headers
+    """RateLimit headers, on whatever will be answered; several rules make a list, the narrowest first."""
+    told = request.scope["state"].setdefault("rate_limit", {})
+    told |= {name: f"{value}, {told[name]}" if name in told else value for name, value in headers.items()}
 
 
 def tell_about(request: Asked, about: About) -> None:

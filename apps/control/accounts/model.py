@@ -189,3 +189,13 @@ class Answer(Base):
     status: Mapped[int]
     answer: Mapped[bytes]
     created_at: Mapped[dt.datetime]
+
+
+class Rate(Base):
+    """How often somebody asked for something; `accounts.rates` owns it."""
+
+    __tablename__ = "rates"
+
+    key: Mapped[str] = mapped_column(primary_key=True)
+    over_at: Mapped[float]
+    """When nothing of it counts any more, in seconds since 1970."""

@@ -56,6 +56,9 @@ class Permission(StrEnum):
     DEAD_LETTERS_READ = "dead_letters.read"
     DEAD_LETTERS_WRITE = "dead_letters.write"
     MAILS_READ = "mails.read"
+    BLOCKLIST_READ = "blocklist.read"
+    BLOCKLIST_WRITE = "blocklist.write"
+    SUSPENSIONS_WRITE = "suspensions.write"
     ROLES_READ = "roles.read"
     ROLES_WRITE = "roles.write"
 

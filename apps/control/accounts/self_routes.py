@@ -23,7 +23,7 @@ TAG = ["accounts"]
 @post(
     "/auth/register",
     permission=ANYBODY,
-    refuses=[403, 429],
+    refuses=[403, 404, 409, 429],
     status_code=201,
     summary="Make an account and its organisation",
     tags=TAG,
