@@ -13,6 +13,7 @@ from litestar.types import ASGIApp
 
 from control import auth, health, http, openapi, stream
 from control.accounts import (
+    bot_routes,
     invitation_routes,
     key_routes,
     oidc_routes,
@@ -68,6 +69,7 @@ FOR_EVERYBODY = [
     *self_routes.FOR_EVERYBODY,
     *passkey_routes.FOR_EVERYBODY,
     *oidc_routes.FOR_EVERYBODY,
+    *bot_routes.FOR_EVERYBODY,
 ]
 """Where cookies are set, or somebody without one asks: not from another site's page."""
 
@@ -96,7 +98,8 @@ def create_app(plane: Plane, hub: Hub) -> ASGIApp:
         logging_config=None,
     )
     openapi.complete(app.openapi_schema, auth.declared(app))
-    return http.Door(app, https=plane.settings.secure_cookies)
+    script_from = http.TURNSTILE if plane.settings.bot_check == "turnstile" else None
+    return http.Door(app, https=plane.settings.secure_cookies, script_from=script_from)
 
 
 def _cors(origins: list[str]) -> CORSConfig | None:

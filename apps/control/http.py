@@ -40,14 +40,8 @@ RETRY_UNAVAILABLE_S = 2.0
 """A database that is restarted is back within seconds."""
 PROBLEM = "application/problem+json"
 
-CSP = "; ".join(
-    (
-        "default-src 'none'", "script-src 'self'", "style-src 'self'", "img-src 'self'", "font-src 'self'",
-        "connect-src 'self'", "manifest-src 'self'", "base-uri 'none'", "form-action 'self'", "frame-ancestors 'none'",
-    )
-)  # fmt: skip
+TURNSTILE = "https://challenges.cloudflare.com"
 HEADERS = {
-    "Content-Security-Policy": CSP,
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "no-referrer",
@@ -126,12 +120,22 @@ class About(Struct, frozen=True):
     org: UUID | None = None
 
 
+def policy(script_from: str | None = None) -> str:
+    """Nothing but ours runs or is shown in a page; beside it a bot check's script and frame, where there is one."""
+    scripts = f"script-src 'self' {script_from}; frame-src {script_from}" if script_from else "script-src 'self'"
+    return (
+        f"default-src 'none'; {scripts}; style-src 'self'; img-src 'self'; font-src 'self'; connect-src 'self';"
+        " manifest-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+    )
+
+
 class Door:
     """Outermost: sees every request, also those that no route wants."""
 
-    def __init__(self, app: ASGIApp, *, https: bool) -> None:
+    def __init__(self, app: ASGIApp, *, https: bool, script_from: str | None = None) -> None:
         self._app = app
-        self._headers = HEADERS | ({"Strict-Transport-Security": HSTS} if https else {})
+        self._headers = HEADERS | {"Content-Security-Policy": policy(script_from)}
+        self._headers |= {"Strict-Transport-Security": HSTS} if https else {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != ScopeType.HTTP:  # lifespan; there are no websockets here
@@ -175,7 +179,7 @@ class Door:
         for name, value in self._headers.items():
             headers.setdefault(name, value)
         for name, value in scope.get("state", {}).get("rate_limit", {}).items():
-            headers[name] = value
+            headers[name] = f"{headers[name]}, {value}" if name in headers else value  # a refusal says its own
         if scope["path"].startswith("/api/"):
             headers.setdefault("Cache-Control", "no-store")
 

@@ -1,6 +1,7 @@
 // The page: sign in, add, watch, fetch. What may be done with a job is what the API says (`actions`).
 
 import { call, remember } from "/api.js";
+import { callChecked } from "/robot.js";
 import { follow, forget, forgetAll, isFollowed } from "/live.js";
 
 const POLL_MS = 5000; // for jobs beyond the few streams that are open
@@ -225,13 +226,13 @@ $("sign-in").addEventListener("submit", (event) => {
   const { email, password } = Object.fromEntries(new FormData(event.target));
   attempt(async () => {
     if (event.submitter?.value === "register") {
-      const made = await call("POST", "/auth/register", { email, password });
+      const made = await callChecked("POST", "/auth/register", { email, password });
       if (made.next === "confirm") {
         notice(`Look into the mailbox of ${made.email}: the link that we sent there opens your account.`);
         return;
       }
     }
-    const answer = await call("POST", "/auth/login", { email, password });
+    const answer = await callChecked("POST", "/auth/login", { email, password });
     if (answer.pending) {
       location.assign(`/account.html#code=${answer.pending}`);
       return;

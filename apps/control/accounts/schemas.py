@@ -13,11 +13,15 @@ class Register(Struct, frozen=True, forbid_unknown_fields=True):
     password: str
     name: str | None = None
     """Of the organisation that comes with the account."""
+    bot_check: str | None = None
+    """Where `bot_check_needed` is answered: see GET /api/v1/auth/bot-check."""
 
 
 class LogIn(Struct, frozen=True, forbid_unknown_fields=True):
     email: str
     password: str
+    bot_check: str | None = None
+    """Where `bot_check_needed` is answered: see GET /api/v1/auth/bot-check."""
 
 
 class CreateKey(Struct, frozen=True, forbid_unknown_fields=True):

@@ -29,6 +29,7 @@ class Rule(Struct, frozen=True):
     at_once: int = 1
     """So many hits a process takes together. They are good for twice the time in which as many are let through, so
     that what nobody used is never more than half of the rate."""
+    scales: bool = True
 
     @property
     def held_s(self) -> float:
@@ -50,6 +51,8 @@ TRY_PASSWORD = Rule("sign-in", 10, MINUTE_S)
 """One address at one account: more than any typing person, too few to guess."""
 FAIL_PASSWORD = Rule("sign-in-failures", 50, 10 * MINUTE_S)
 """One address at all accounts: an office behind one address mistypes less."""
+FAIL_ACCOUNT = Rule("account-failures", 20, 15 * MINUTE_S)
+"""One account, wherever it comes from. It refuses nobody: beyond it signing in takes a bot check."""
 REGISTER = Rule("register", 100, 10 * MINUTE_S)
 """One address: each costs a password hash and three rows."""
 BY_MAIL = Rule("by-mail", 60, 10 * MINUTE_S)
@@ -164,7 +167,7 @@ class Throttle:
             self._known.popitem(last=False)
 
     def _times(self, rule: Rule) -> int:
-        return max(1, round(rule.times * self._scale))
+        return max(1, round(rule.times * self._scale)) if rule.scales else rule.times
 
 
 def _key(rule: Rule, who: tuple[str, ...]) -> str:
