@@ -12,6 +12,7 @@ from litestar.response import File
 from litestar.types import ASGIApp
 
 from control import auth, health, http, openapi, stream
+from control.abuse import routes as abuse_routes
 from control.accounts import (
     bot_routes,
     invitation_routes,
@@ -35,6 +36,7 @@ from control.jobs import routes as jobs_routes
 from control.mail import routes as mail_routes
 from control.plane import Plane
 from control.stream import Hub
+from control.torrents import blocklist_routes
 from control.torrents import routes as torrents_routes
 from control.watch import Watch
 from telemetry.correlation import HTTP_HEADER
@@ -57,6 +59,8 @@ ROUTES = [
     *platform_routes.ROUTES,
     *jobs_routes.ROUTES,
     *torrents_routes.ROUTES,
+    *blocklist_routes.ROUTES,
+    *abuse_routes.ROUTES,
     *delivery_routes.ROUTES,
     *operator_routes.ROUTES,
     *admin_routes.ROUTES,
@@ -70,6 +74,7 @@ FOR_EVERYBODY = [
     *passkey_routes.FOR_EVERYBODY,
     *oidc_routes.FOR_EVERYBODY,
     *bot_routes.FOR_EVERYBODY,
+    *abuse_routes.FOR_EVERYBODY,
 ]
 """Where cookies are set, or somebody without one asks: not from another site's page."""
 

@@ -2,6 +2,7 @@
 
 from control.config import Settings
 from control.loops import (
+    blocked,
     close,
     dispatch,
     driver,
@@ -35,6 +36,7 @@ def loops(settings: Settings) -> list[Loop]:
         Loop("finish", finish.step, settings.tick_s),
         Loop("lost", lost.step, settings.lease_s / 10),
         Loop("paused", paused.step, 4 * settings.tick_s),
+        Loop("blocked", blocked.step, 4 * settings.tick_s),
         Loop("purge", purge.step, 4 * settings.tick_s),
         Loop("close", close.step, 4 * settings.tick_s),
         Loop("revoke", revoke.step, MINUTE_S),

@@ -72,6 +72,11 @@ FAILURES: dict[str, Reason] = {
         "This torrent is of version 2 alone, which cannot be fetched yet.", "Add a hybrid of it.", False
     ),
     "no_such_file": Reason("A file was chosen that the torrent does not have.", "Choose others, and retry.", False),
+    "torrent_blocked": Reason(
+        "This torrent may not be stored here: it is on the blocklist.",
+        "If it should not be there, send a counter-notice or ask support.",
+        False,
+    ),
     "quota_spent": Reason(
         "The torrent is larger than what is left of the quota.", "Remove other jobs, or get a larger plan.", False
     ),

@@ -59,6 +59,8 @@ class Permission(StrEnum):
     BLOCKLIST_READ = "blocklist.read"
     BLOCKLIST_WRITE = "blocklist.write"
     SUSPENSIONS_WRITE = "suspensions.write"
+    CASES_READ = "cases.read"
+    CASES_WRITE = "cases.write"
     ROLES_READ = "roles.read"
     ROLES_WRITE = "roles.write"
 
@@ -90,6 +92,10 @@ ON_PLATFORM: dict[Permission, frozenset[PlatformRole]] = {
     P.DEAD_LETTERS_READ: frozenset({R.SUPPORT, R.OPERATOR, R.ADMIN, R.SUPERADMIN}),
     P.DEAD_LETTERS_WRITE: frozenset({R.OPERATOR, R.ADMIN, R.SUPERADMIN}),
     P.MAILS_READ: frozenset({R.ADMIN, R.SUPERADMIN}),  # without a server its links open other people's accounts
+    P.BLOCKLIST_READ: frozenset({R.SUPPORT, R.OPERATOR, R.ADMIN, R.SUPERADMIN}),
+    P.BLOCKLIST_WRITE: frozenset({R.ADMIN, R.SUPERADMIN}),
+    P.CASES_READ: frozenset({R.SUPPORT, R.ADMIN, R.SUPERADMIN}),
+    P.CASES_WRITE: frozenset({R.ADMIN, R.SUPERADMIN}),
     P.ROLES_READ: frozenset({R.ADMIN, R.SUPERADMIN}),
     P.ROLES_WRITE: frozenset({R.ADMIN, R.SUPERADMIN}),
 }
@@ -105,7 +111,15 @@ SCOPES = frozenset({*IN_ORGANISATION, *ON_PLATFORM} - {P.MAILS_READ})
 READ_ONLY, FULL = "read-only", "full"
 PRESETS: dict[str, frozenset[Permission]] = {
     READ_ONLY: frozenset(
-        {P.JOBS_READ, P.FILES_FETCH, P.ORGANISATION_READ, P.FLEET_READ, P.DEAD_LETTERS_READ, P.ROLES_READ}
+        {
+            P.JOBS_READ,
+            P.FILES_FETCH,
+            P.ORGANISATION_READ,
+            P.FLEET_READ,
+            P.DEAD_LETTERS_READ,
+            P.ROLES_READ,
+            P.BLOCKLIST_READ,
+        }
     ),
     FULL: SCOPES,
 }

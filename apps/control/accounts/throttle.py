@@ -57,6 +57,8 @@ REGISTER = Rule("register", 100, 10 * MINUTE_S)
 """One address: each costs a password hash and three rows."""
 BY_MAIL = Rule("by-mail", 60, 10 * MINUTE_S)
 """One address: what makes us write mails, and what mails lead to."""
+NOTICE = Rule("takedown-notice", 20, 60 * MINUTE_S)
+"""One address: somebody reads each."""
 PROVE = Rule("prove", 10, MINUTE_S)
 """One session: the password once more."""
 FAIL_CODE = Rule("code-failures", 10, 15 * MINUTE_S)

@@ -17,6 +17,7 @@ from control.db import Tx
 from control.errors import NotFound
 from control.jobs import follow, holders, quota, selection
 from control.jobs.model import Event, Job
+from control.torrents import blocklist
 from control.torrents import service as torrents
 from control.torrents.model import File, Torrent
 from control.torrents.sent import Sent
@@ -72,6 +73,7 @@ async def add(
         torrent = await torrents.proven(tx, org, sent.torrent.info, sent.torrent.raw_info, now)
     else:
         torrent = await torrents.claimed(tx, org, sent.hashes, now)
+    await blocklist.check(tx, *sent.hashes.known, torrent.v1, torrent.v2)
     torrents.check_streamable(torrent)
     if (asked := await active(tx, org, torrent)) is not None:
         return Added(asked, created=False)

@@ -19,6 +19,7 @@ from control.jobs import service as jobs
 from control.jobs.model import Job
 from control.jobs.schemas import EditJob
 from control.jobs.service import Whole
+from control.torrents import blocklist
 from control.torrents.model import Torrent
 from control.torrents.sent import tidy, tidy_name
 from control.transfers import release
@@ -70,6 +71,7 @@ async def retry(tx: Tx, org: OrgId, job_id: UUID, actor: Actor, now: dt.datetime
     await quota.lock(tx, org)
     seen = await jobs.get(tx, org, job_id)
     _check(seen.job, JobAction.RETRY)
+    await blocklist.check(tx, seen.torrent.v1, seen.torrent.v2)
     await tx.execute(select(Torrent.id).where(Torrent.id == seen.torrent.id).with_for_update(key_share=True))
     whole = await jobs.locked(tx, org, job_id)
     _check(whole.job, JobAction.RETRY)

@@ -98,6 +98,11 @@ def notice(what: str) -> Letter:
     )  # fmt: skip
 
 
+def plain(kind: str, subject: str, paragraphs: Sequence[str]) -> Letter:
+    """Without a link to follow."""
+    return _letter(kind, subject, paragraphs)
+
+
 def _letter(
     kind: str, subject: str, before: Sequence[str], button: tuple[str, str] | None = None, after: Sequence[str] = ()
 ) -> Letter:

@@ -8,10 +8,11 @@ from sqlalchemy import select, update
 
 from control.db import Tx
 from control.errors import BadInput, Conflict, TooLarge
-from control.jobs import holders, quota
+from control.jobs import blocked, holders, quota
 from control.plane import Plane
-from control.torrents import reading
+from control.torrents import blocklist, reading
 from control.torrents import service as torrents
+from control.torrents.blocklist import BLOCKED
 from control.torrents.model import Torrent
 from control.transfers import moves
 from control.transfers.held import held
@@ -112,6 +113,9 @@ async def _judge(tx: Tx, transfer: Transfer, info: Info, now: dt.datetime, who: 
     if transfer.go:
         return MetadataVerdict(go=True)
     transfer.size_bytes = info.total_bytes
+    if await blocklist.is_blocked(tx, info.hashes.known):
+        await blocked.end(tx, transfer, now=now, who=who)
+        return MetadataVerdict(go=False, code=BLOCKED.code)
     if info.hashes.v1 is None:
         await moves.fail(tx, transfer, V2_ONLY, now=now, who=who)
         return MetadataVerdict(go=False, code=V2_ONLY.code)
