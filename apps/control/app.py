@@ -23,6 +23,8 @@ from control.accounts import (
     platform_routes,
     self_routes,
     session_routes,
+    suspension_routes,
+    terms_routes,
 )  # fmt: skip
 from control.accounts import routes as accounts_routes
 from control.accounts.oidc import Providers
@@ -57,6 +59,8 @@ ROUTES = [
     *organisation_routes.ROUTES,
     *invitation_routes.ROUTES,
     *platform_routes.ROUTES,
+    *suspension_routes.ROUTES,
+    *terms_routes.ROUTES,
     *jobs_routes.ROUTES,
     *torrents_routes.ROUTES,
     *blocklist_routes.ROUTES,
@@ -73,6 +77,7 @@ FOR_EVERYBODY = [
     *self_routes.FOR_EVERYBODY,
     *passkey_routes.FOR_EVERYBODY,
     *oidc_routes.FOR_EVERYBODY,
+    *terms_routes.FOR_EVERYBODY,
     *bot_routes.FOR_EVERYBODY,
     *abuse_routes.FOR_EVERYBODY,
 ]

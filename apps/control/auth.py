@@ -21,13 +21,13 @@ from msgspec import Struct, structs
 from control.accounts import devices, throttle, tokens
 from control.accounts import known as accounts
 from control.accounts.known import Known
-from control.accounts.permissions import ANYBODY, IN_ORGANISATION, Permission, granted
+from control.accounts.permissions import ANYBODY, BY_SESSION, IN_ORGANISATION, Permission, granted
 from control.accounts.sessions import Browser
 from control.accounts.throttle import Throttle
 from control.audit.service import Actor
 from control.config import Settings
 from control.db import Asker
-from control.errors import Denied, Forbidden, NotSignedIn
+from control.errors import Denied, Forbidden, NotSignedIn, Suspended, TermsNotAccepted
 from control.http import Asked, client_ip, request_id, tell_rate
 from control.plane import Plane
 from wire.clock import utcnow
@@ -68,6 +68,7 @@ class Principal(Known, frozen=True, kw_only=True):
         return Asker(org=org, person=self.person, operator=Permission.FLEET_READ in self.permissions)
 
     def check(self, permission: Permission) -> None:
+        self._check_standing(permission)
         if permission in self.permissions:
             return
         role = self.place.role if self.place else None
@@ -78,6 +79,20 @@ class Principal(Known, frozen=True, kw_only=True):
         if permission in IN_ORGANISATION:
             raise Denied(permission, f"your role in this organisation is {role}.")
         raise Denied(permission, f"your role on the platform is {self.platform_role}.")
+
+    def _check_standing(self, permission: Permission) -> None:
+        """Whoever is suspended may nothing. Who has not accepted the terms, or is in an organisation that is suspended,
+        may look after the own account; keys belong to an organisation, and may nothing."""
+        if self.suspended:
+            raise Suspended("This account is suspended: ask support why.")
+        if self.to_accept is not None and (self.kind != "session" or permission not in BY_SESSION):
+            raise TermsNotAccepted(
+                f"Accept version {self.to_accept} of the terms first: read them at GET {API_PATH}terms, then sign in,"
+                f" and send the version to POST {API_PATH}terms/accept."
+            )
+        in_it = self.kind != "session" or permission in IN_ORGANISATION
+        if in_it and self.place is not None and self.place.suspended:
+            raise Suspended("This organisation is suspended: ask support why.", code="organisation_suspended")
 
 
 class Declared(Struct, frozen=True):

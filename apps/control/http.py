@@ -4,6 +4,7 @@ Whatever goes wrong is answered as problem details (RFC 9457) with a stable `cod
 sends can never make a 500.
 """
 
+import datetime as dt
 import re
 import time
 from collections.abc import Mapping
@@ -256,6 +257,14 @@ def from_json(body: bytes, kind: type[T]) -> T:
         raise BadInput(str(bad)) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as bad:
         raise Refusal(f"The body is not JSON: {bad}", code="bad_json") from None
+
+
+def utc(at: dt.datetime | None) -> dt.datetime | None:
+    """As somebody wrote it; without an offset it is UTC."""
+    try:
+        return at and (at if at.tzinfo else at.replace(tzinfo=dt.UTC)).astimezone(dt.UTC)
+    except OverflowError:
+        raise BadInput("There is no such time.") from None
 
 
 def _no_nul(body: bytes) -> None:

@@ -48,6 +48,8 @@ class Event(Struct, frozen=True):
 BY_CODE = {
     "bad_credentials": Event("sign_in.failed", Severity.NOTICE),
     "bad_code": Event("sign_in.failed", Severity.WARNING),
+    "suspended": Event("suspended.refused", Severity.NOTICE),
+    "organisation_suspended": Event("suspended.refused", Severity.NOTICE),
     "torrent_blocked": Event("torrent.refused", Severity.NOTICE),
     "too_many_requests": Event("request.throttled", Severity.WARNING),
     "csrf": Event("request.forged", Severity.WARNING),

@@ -17,6 +17,7 @@ from control.loops import (
     retention,
     revoke,
     seal,
+    suspended,
     uploads,
 )
 from control.loops.driver import Loop
@@ -37,6 +38,7 @@ def loops(settings: Settings) -> list[Loop]:
         Loop("lost", lost.step, settings.lease_s / 10),
         Loop("paused", paused.step, 4 * settings.tick_s),
         Loop("blocked", blocked.step, 4 * settings.tick_s),
+        Loop("suspended", suspended.step, 4 * settings.tick_s),
         Loop("purge", purge.step, 4 * settings.tick_s),
         Loop("close", close.step, 4 * settings.tick_s),
         Loop("revoke", revoke.step, MINUTE_S),

@@ -40,17 +40,28 @@ function showDoor() {
   rows.clear();
   $("jobs").replaceChildren();
   $("door").hidden = false;
-  $("desk").hidden = $("who").hidden = true;
+  $("desk").hidden = $("who").hidden = $("terms").hidden = true;
 }
 
 async function showDesk(me) {
   remember(me.csrf_token);
   $("email").textContent = me.email;
   $("door").hidden = true;
-  $("desk").hidden = $("who").hidden = false;
+  $("who").hidden = false;
+  $("terms").hidden = me.to_accept === null;
+  $("desk").hidden = me.to_accept !== null;
+  if (me.to_accept !== null) { await showTerms(me.to_accept); return; }
   await load();
   clearInterval(poll);
   poll = setInterval(refresh, POLL_MS);
+}
+
+async function showTerms(version) {
+  $("terms-text").textContent = (await call("GET", `/terms/${version}`)).text;
+  $("accept").onclick = () => attempt(async () => {
+    await call("POST", "/terms/accept", { version });
+    await showDesk(await call("GET", "/auth/me"));
+  });
 }
 
 async function load(after) {

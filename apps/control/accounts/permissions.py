@@ -59,6 +59,7 @@ class Permission(StrEnum):
     BLOCKLIST_READ = "blocklist.read"
     BLOCKLIST_WRITE = "blocklist.write"
     SUSPENSIONS_WRITE = "suspensions.write"
+    TERMS_WRITE = "terms.write"
     CASES_READ = "cases.read"
     CASES_WRITE = "cases.write"
     ROLES_READ = "roles.read"
@@ -94,6 +95,8 @@ ON_PLATFORM: dict[Permission, frozenset[PlatformRole]] = {
     P.MAILS_READ: frozenset({R.ADMIN, R.SUPERADMIN}),  # without a server its links open other people's accounts
     P.BLOCKLIST_READ: frozenset({R.SUPPORT, R.OPERATOR, R.ADMIN, R.SUPERADMIN}),
     P.BLOCKLIST_WRITE: frozenset({R.ADMIN, R.SUPERADMIN}),
+    P.SUSPENSIONS_WRITE: frozenset({R.ADMIN, R.SUPERADMIN}),
+    P.TERMS_WRITE: frozenset({R.ADMIN, R.SUPERADMIN}),
     P.CASES_READ: frozenset({R.SUPPORT, R.ADMIN, R.SUPERADMIN}),
     P.CASES_WRITE: frozenset({R.ADMIN, R.SUPERADMIN}),
     P.ROLES_READ: frozenset({R.ADMIN, R.SUPERADMIN}),

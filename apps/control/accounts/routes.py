@@ -136,6 +136,7 @@ def me_view(known: Known, csrf: str | None) -> Me:
         platform_role=known.platform_role,
         organisation=OrganisationView(place.org, place.name, place.role) if place else None,
         permissions=sorted(known.permissions),
+        to_accept=known.to_accept,
         csrf_token=csrf,
     )
 

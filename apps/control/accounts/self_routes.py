@@ -44,10 +44,10 @@ async def register(
     throttling: NamedDependency[Throttle],
 ) -> Registered:
     """Whether the address had an account already is told to its mailbox alone."""
-    now = utcnow()
+    now, actor = utcnow(), actor_of(request)
     await bots.count(plane, throttling, request, throttle.REGISTER, data.bot_check, now)
     async with evenly(plane, HASH_S):
-        email = await verification.register(plane, data.email, data.password, data.name, actor_of(request), now)
+        email = await verification.register(plane, data.email, data.password, data.name, data.terms, actor, now)
         await plane.nudge("mail")
     return Registered(email, "confirm" if plane.settings.must_verify else "sign_in")
 

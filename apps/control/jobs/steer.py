@@ -58,6 +58,25 @@ async def resume(tx: Tx, org: OrgId, job_id: UUID, actor: Actor, now: dt.datetim
     return await _settled(tx, whole, actor, "resumed", now)
 
 
+async def hold(tx: Tx, org: OrgId, job_id: UUID, actor: Actor, now: dt.datetime) -> Steered:
+    """Whoever it belongs to was suspended: paused, and what it wanted is kept."""
+    whole = await jobs.locked(tx, org, job_id)
+    _check(whole.job, JobAction.PAUSE)
+    whole.job.held_intent, whole.job.intent = whole.job.intent, Intent.PAUSE
+    return await _settled(tx, whole, actor, "suspended", now)
+
+
+async def let_go(tx: Tx, org: OrgId, job_id: UUID, actor: Actor, now: dt.datetime) -> Steered:
+    """Wants again what it wanted, unless somebody has said otherwise since."""
+    await quota.lock(tx, org)
+    whole = await jobs.locked(tx, org, job_id)
+    wanted, whole.job.held_intent = whole.job.held_intent, None
+    if wanted is None or whole.job.state is not JobState.PAUSED:
+        return Steered(whole, None)
+    whole.job.intent = wanted
+    return await _settled(tx, whole, actor, "unsuspended", now)
+
+
 async def cancel(tx: Tx, org: OrgId, job_id: UUID, actor: Actor, now: dt.datetime) -> Steered:
     """The job is cancelled at once. Its transfer stops with it, unless somebody else wants it too."""
     whole = await jobs.locked(tx, org, job_id)

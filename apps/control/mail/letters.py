@@ -88,6 +88,18 @@ def organisation_gone(organisation: str) -> Letter:
     )  # fmt: skip
 
 
+def suspended(whose: str, reason: str) -> Letter:
+    return plain(
+        "suspended",
+        "Suspended",
+        [f"{whose} at Seedlift was suspended: {reason}", "Nothing is deleted by that; what was at work is paused."],
+    )
+
+
+def unsuspended(whose: str) -> Letter:
+    return plain("unsuspended", "No longer suspended", [f"{whose} at Seedlift can be used again."])
+
+
 def notice(what: str) -> Letter:
     """Tells of a change that only the owner should have made."""
     return _letter(

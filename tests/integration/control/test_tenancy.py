@@ -76,7 +76,7 @@ async def test_without_an_organisation_the_apis_role_sees_no_row_of_any_table(ap
             "/api/v1/jobs", files={"torrent": ("a", torrent_file("rows"))}, headers={"Idempotency-Key": "k"}
         )
         await owner.post("/api/v1/auth/keys", json={"name": "x"})
-    tables = (await api.databases.sql(TABLES)).split()
+    tables = sorted(set((await api.databases.sql(TABLES)).split()) - FOR_EVERYBODY)
     assert {"jobs", "torrents", "files", "transfers", "people", "sessions", "audit"} <= set(tables)
     for who in (Asker(), Asker(org=OrgId(new_id()))):
         for table in tables:
@@ -106,7 +106,7 @@ async def test_with_an_organisation_of_its_own_the_apis_role_sees_no_foreign_row
     asker = Asker(org=mine.org, person=mine.person, email=mine.email)
     seen = set()
     for table in (await api.databases.sql(TABLES)).split():
-        if table in UNREADABLE:
+        if table in UNREADABLE | FOR_EVERYBODY:
             continue
         async with plane.asking(asker) as tx:
             count = f"SELECT count(*) FILTER (WHERE {own}), count(*) FILTER (WHERE NOT ({own})) FROM {table} t"
