@@ -15,10 +15,12 @@ from control.audit.service import Actor
 from control.db import Tx
 from control.errors import BadInput, Conflict, NotFound
 from wire.ids import PersonId
-from wire.units import KIB
+from wire.units import KIB, MINUTE_S
 
 CHARS_MIN, CHARS_MAX = 200, 256 * KIB
 """A word that was sent by mistake would keep everybody out; a book nobody reads."""
+WAITED_S = MINUTE_S
+"""Of two who publish at once the second waits for the first, and its `now` is older by that."""
 LISTED_MAX = 500
 VERSION_MAX = 2**31 - 1
 LOCK = 7_305_110_800
@@ -35,10 +37,10 @@ async def publish(
     last = await tx.scalar(select(Terms).order_by(Terms.version.desc()).limit(1))
     version = last.version if last is not None else 0
     effective = max(effective_at or now, now)
-    if last is not None and last.effective_at <= last.published_at:
-        effective = max(effective, last.effective_at)  # of two at once the second has waited, and its `now` is older
-    elif last is not None and effective < last.effective_at:
+    if last is not None and effective < last.effective_at - dt.timedelta(seconds=WAITED_S):
         raise Conflict(f"Version {version} begins at {last.effective_at.isoformat()}: not earlier.", code="too_early")
+    if last is not None:
+        effective = max(effective, last.effective_at)
     new = Terms(
         version=version + 1, text=said, published_by=actor.name, published_at=now, effective_at=effective
     )  # fmt: skip

@@ -102,7 +102,7 @@ async def test_turnstile_that_does_not_answer_lets_nobody_in(api: Api) -> None:
 
 
 async def test_a_notice_is_sent_from_the_page_by_who_has_no_account(api: Api) -> None:
-    async with listening(api, bot_check_always=True) as own, chromium() as browser:
+    async with listening(api, bot_check_always=True, bot_check_work=2_000) as own, chromium() as browser:
         page = await browser.new_page()
         await page.goto(f"{own.url}/takedown.html")
         form = page.locator("#takedown")
@@ -124,7 +124,7 @@ async def test_a_notice_is_sent_from_the_page_by_who_has_no_account(api: Api) ->
 async def test_the_page_solves_it_by_itself(api: Api) -> None:
     mine = somebody()
     complaints: list[str] = []
-    async with listening(api, bot_check_always=True) as own, chromium() as browser:
+    async with listening(api, bot_check_always=True, bot_check_work=2_000) as own, chromium() as browser:
         page = await browser.new_page()
         page.on("pageerror", lambda error: complaints.append(str(error)))
         await page.goto(own.url)
