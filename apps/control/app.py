@@ -12,7 +12,9 @@ from litestar.response import File
 from litestar.types import ASGIApp
 
 from control import auth, health, http, openapi, stream
+from control.abuse import routes as abuse_routes
 from control.accounts import (
+    bot_routes,
     invitation_routes,
     key_routes,
     oidc_routes,
@@ -21,6 +23,8 @@ from control.accounts import (
     platform_routes,
     self_routes,
     session_routes,
+    suspension_routes,
+    terms_routes,
 )  # fmt: skip
 from control.accounts import routes as accounts_routes
 from control.accounts.oidc import Providers
@@ -37,6 +41,7 @@ from control.plane import Plane
 from control.plans import admin_routes as plans_admin_routes
 from control.plans import routes as plans_routes
 from control.stream import Hub
+from control.torrents import blocklist_routes
 from control.torrents import routes as torrents_routes
 from control.watch import Watch
 from telemetry.correlation import HTTP_HEADER
@@ -57,8 +62,12 @@ ROUTES = [
     *organisation_routes.ROUTES,
     *invitation_routes.ROUTES,
     *platform_routes.ROUTES,
+    *suspension_routes.ROUTES,
+    *terms_routes.ROUTES,
     *jobs_routes.ROUTES,
     *torrents_routes.ROUTES,
+    *blocklist_routes.ROUTES,
+    *abuse_routes.ROUTES,
     *delivery_routes.ROUTES,
     *operator_routes.ROUTES,
     *plans_routes.ROUTES,
@@ -74,12 +83,15 @@ FOR_EVERYBODY = [
     *self_routes.FOR_EVERYBODY,
     *passkey_routes.FOR_EVERYBODY,
     *oidc_routes.FOR_EVERYBODY,
+    *terms_routes.FOR_EVERYBODY,
+    *bot_routes.FOR_EVERYBODY,
+    *abuse_routes.FOR_EVERYBODY,
 ]
 """Where cookies are set, or somebody without one asks: not from another site's page."""
 
 
 def create_app(plane: Plane, hub: Hub) -> ASGIApp:
-    throttling, providers = Throttle(), Providers(plane.settings)
+    throttling, providers = Throttle(plane.db, plane.settings.rate_scale), Providers(plane.settings)
     anybody = Router("/", route_handlers=FOR_EVERYBODY, guards=[auth.from_here])
     api = Router("/api/v1", route_handlers=[*ROUTES, anybody])
     app = Litestar(
@@ -91,7 +103,7 @@ def create_app(plane: Plane, hub: Hub) -> ASGIApp:
             "hub": Provide(lambda: hub, sync_to_thread=False),
             "who": Provide(auth.principal, sync_to_thread=False),
         },
-        guards=[auth.guard(plane)],
+        guards=[auth.guard(plane, throttling)],
         exception_handlers={Exception: http.refuse},
         after_exception=[Watch(plane).refused],
         before_request=http.check_body,
@@ -102,7 +114,8 @@ def create_app(plane: Plane, hub: Hub) -> ASGIApp:
         logging_config=None,
     )
     openapi.complete(app.openapi_schema, auth.declared(app))
-    return http.Door(app, https=plane.settings.secure_cookies)
+    script_from = http.TURNSTILE if plane.settings.bot_check == "turnstile" else None
+    return http.Door(app, https=plane.settings.secure_cookies, script_from=script_from)
 
 
 def _cors(origins: list[str]) -> CORSConfig | None:

@@ -18,16 +18,17 @@ from litestar.handlers import BaseRouteHandler
 from litestar.routes import HTTPRoute
 from msgspec import Struct, structs
 
-from control.accounts import devices, tokens
+from control.accounts import devices, throttle, tokens
 from control.accounts import known as accounts
 from control.accounts.known import Known
-from control.accounts.permissions import ANYBODY, IN_ORGANISATION, Permission, granted
+from control.accounts.permissions import ANYBODY, BY_SESSION, IN_ORGANISATION, Permission, granted
 from control.accounts.sessions import Browser
+from control.accounts.throttle import Throttle
 from control.audit.service import Actor
 from control.config import Settings
 from control.db import Asker
-from control.errors import Denied, Forbidden, NotSignedIn
-from control.http import Asked, client_ip, request_id
+from control.errors import Denied, Forbidden, NotSignedIn, Suspended, TermsNotAccepted
+from control.http import Asked, client_ip, request_id, tell_rate
 from control.plane import Plane
 from wire.clock import utcnow
 from wire.ids import OrgId, SessionId
@@ -39,6 +40,7 @@ FOREIGN = frozenset({"cross-site", "same-site"})
 """What browsers say of requests that no page of ours makes."""
 SECRET_CHARS_MAX = 4096
 """The longest thing that we hand out is a JWT with every scope, of some 600."""
+API_PATH = "/api/v1/"
 SCHEMA_PATH = "/api/schema"
 """Litestar's own handler, and for everybody."""
 
@@ -66,6 +68,7 @@ class Principal(Known, frozen=True, kw_only=True):
         return Asker(org=org, person=self.person, operator=Permission.FLEET_READ in self.permissions)
 
     def check(self, permission: Permission) -> None:
+        self._check_standing(permission)
         if permission in self.permissions:
             return
         role = self.place.role if self.place else None
@@ -76,6 +79,20 @@ class Principal(Known, frozen=True, kw_only=True):
         if permission in IN_ORGANISATION:
             raise Denied(permission, f"your role in this organisation is {role}.")
         raise Denied(permission, f"your role on the platform is {self.platform_role}.")
+
+    def _check_standing(self, permission: Permission) -> None:
+        """Whoever is suspended may nothing. Who has not accepted the terms, or is in an organisation that is suspended,
+        may look after the own account; keys belong to an organisation, and may nothing."""
+        if self.suspended:
+            raise Suspended("This account is suspended: ask support why.")
+        if self.to_accept is not None and (self.kind != "session" or permission not in BY_SESSION):
+            raise TermsNotAccepted(
+                f"Accept version {self.to_accept} of the terms first: read them at GET {API_PATH}terms, then sign in,"
+                f" and send the version to POST {API_PATH}terms/accept."
+            )
+        in_it = self.kind != "session" or permission in IN_ORGANISATION
+        if in_it and self.place is not None and self.place.suspended:
+            raise Suspended("This organisation is suspended: ask support why.", code="organisation_suspended")
 
 
 class Declared(Struct, frozen=True):
@@ -99,13 +116,23 @@ def declared(app: Litestar) -> dict[tuple[str, str], Declared]:
     return found
 
 
-def guard(plane: Plane) -> Guard:
+def guard(plane: Plane, throttling: Throttle) -> Guard:
     async def allowed(connection: Connection, handler: BaseRouteHandler) -> None:
         needed = handler.opt.get("permission", ANYBODY)
+        request, now = Asked(connection.scope), utcnow()
+        source = throttle.address(client_ip(request))
         if needed == ANYBODY:
+            if connection.scope["path"].startswith(API_PATH):
+                tell_rate(request, (await throttling.hit(throttle.ANYBODY, source, now=now)).headers)
             return
-        who = await _identified(Asked(connection.scope), plane)
+        try:
+            who = await _identified(request, plane)
+        except NotSignedIn:
+            tell_rate(request, (await throttling.hit(throttle.ANYBODY, source, now=now)).headers)
+            raise
         connection.scope["state"]["who"] = who  # also for what is refused from here on
+        rule = throttle.READ if request.method in SAFE else throttle.WRITE
+        tell_rate(request, (await throttling.hit(rule, who.name, now=now)).headers)
         _must_be_meant(connection, plane, who)
         who.check(needed)
 

@@ -61,6 +61,20 @@ class Settings(Struct, frozen=True, kw_only=True, dict=True):
     pool_allow: str = ""
     """`<pool>=<cidr>,<cidr>;<pool>=…`: refused address ranges that a pool's agents may talk to."""
 
+    rate_scale: float = 1.0
+    """All rate limits let so many times more through."""
+
+    # Robots.
+    bot_check: Literal["altcha", "turnstile", "off"] = "altcha"
+    """What registering, signing in and asking for mails want beside: a proof of work, Turnstile's word, or nothing."""
+    bot_check_always: bool | None = None
+    """Each time, and not only where somebody tries often. None: where the public URL is https."""
+    bot_check_work: int = 50_000
+    """Hashes at most, half of them on average; a telephone makes some hundred thousand a second."""
+    turnstile_site_key: str | None = None
+    turnstile_secret: str | None = None
+    turnstile_verify_url: str = "https://challenges.cloudflare.com/turnstile/v0/siteverify"
+
     # People.
     vault_keys_file: Path | None = None
     """For what is encrypted at rest, by lines of `<version> <hexadecimal>`; without it a key hangs on `secret_file`."""
@@ -112,6 +126,10 @@ class Settings(Struct, frozen=True, kw_only=True, dict=True):
     @property
     def must_verify(self) -> bool:
         return self.verify_first if self.verify_first is not None else self.smtp_host is not None
+
+    @property
+    def checks_always(self) -> bool:
+        return self.bot_check_always if self.bot_check_always is not None else self.secure_cookies
 
     @property
     def origins_allowed(self) -> list[str]:

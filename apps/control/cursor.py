@@ -31,11 +31,27 @@ def after_moment(at: dt.datetime, last: int) -> str:
 
 def moment_of(cursor: str) -> tuple[dt.datetime, int]:
     raw = _unpack(cursor, b"t", 2 * MOMENT_BYTES)
-    micros, last = (int.from_bytes(half, "big", signed=True) for half in (raw[:MOMENT_BYTES], raw[MOMENT_BYTES:]))
+    return _moment(raw[:MOMENT_BYTES]), int.from_bytes(raw[MOMENT_BYTES:], "big", signed=True)
+
+
+def _moment(raw: bytes) -> dt.datetime:
     try:
-        return EPOCH + micros * MICROSECOND, last
+        return EPOCH + int.from_bytes(raw, "big", signed=True) * MICROSECOND
     except OverflowError:
         raise _not_ours() from None
+
+
+def after_hash(at: dt.datetime, last: bytes) -> str:
+    """The same, where a hash tells them apart; it has a length of its own."""
+    micros = (at - EPOCH) // MICROSECOND
+    return _pack(b"h" + micros.to_bytes(MOMENT_BYTES, "big", signed=True) + last)
+
+
+def hash_of(cursor: str) -> tuple[dt.datetime, bytes]:
+    raw = _raw(cursor)
+    if raw[:1] != b"h" or len(raw) <= 1 + MOMENT_BYTES:
+        raise _not_ours()
+    return _moment(raw[1 : 1 + MOMENT_BYTES]), raw[1 + MOMENT_BYTES :]
 
 
 def id_of(cursor: str) -> UUID:
@@ -50,11 +66,15 @@ def _pack(raw: bytes) -> str:
     return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
 
 
-def _unpack(cursor: str, kind: bytes, size: int) -> bytes:
+def _raw(cursor: str) -> bytes:
     try:
-        raw = base64.b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
+        return base64.b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
     except (UnicodeEncodeError, binascii.Error):
-        raw = b""
+        return b""
+
+
+def _unpack(cursor: str, kind: bytes, size: int) -> bytes:
+    raw = _raw(cursor)
     if raw[:1] != kind or len(raw) != 1 + size:
         raise _not_ours()
     return raw[1:]

@@ -6,14 +6,26 @@ transaction names who asks. Loops and the fleet listener open `Database.working(
 
 import datetime as dt
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from enum import StrEnum
 from typing import Any
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import BigInteger, DateTime, Dialect, Integer, LargeBinary, Text, TypeDecorator, Uuid, text
+from sqlalchemy import (
+    BigInteger,
+    DateTime,
+    Dialect,
+    Integer,
+    LargeBinary,
+    Row,
+    Text,
+    TextClause,
+    TypeDecorator,
+    Uuid,
+    text,
+)
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.exc import DBAPIError, InterfaceError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -90,6 +102,7 @@ class Database:
     def __init__(self, api_url: str, work_url: str) -> None:
         self._api = _engine(api_url)
         self._work = _engine(work_url)
+        self._single = self._work.execution_options(isolation_level="AUTOCOMMIT")
         self._api_sessions = async_sessionmaker(self._api, expire_on_commit=False, autobegin=True)
         self._work_sessions = async_sessionmaker(self._work, expire_on_commit=False, autobegin=True)
 
@@ -103,6 +116,12 @@ class Database:
     async def working(self) -> AsyncIterator[Tx]:
         async with self._work_sessions.begin() as tx:
             yield tx
+
+    async def at_once(self, statement: TextClause, values: Mapping[str, object]) -> Row[*tuple[Any, ...]] | None:
+        """One statement that is its own transaction, as whoever works: for what is counted beside requests, and is
+        neither rolled back with them nor waits for their end."""
+        async with self._single.connect() as connection:
+            return (await connection.execute(statement, values)).first()
 
     async def close(self) -> None:
         await self._api.dispose()

@@ -3,8 +3,10 @@
     Refusal
     ├── NotFound 404          ├── BadInput 422        ├── TooLarge 413
     ├── NotSignedIn 401       ├── Forbidden 403       ├── TooMany 429
-    ├── Conflict 409          │   └── Denied 403      └── Unavailable 503
-    └── UnsupportedMedia 415  └── QuotaSpent 403
+    ├── TermsNotAccepted 403  │   │
+    ├── Conflict 409          │   ├── Denied 403      └── Unavailable 503
+    └── UnsupportedMedia 415  ├── Suspended 403
+                              └── QuotaSpent 403
 
 Any other exception is a bug (500) and is never caught to be hidden.
 """
@@ -60,6 +62,19 @@ class Denied(Forbidden):
 
     def __init__(self, permission: str, why: str) -> None:
         super().__init__(f"This needs the permission {permission}: {why}")
+
+
+class Suspended(Forbidden):
+    """Somebody, or an organisation, is kept from everything until an admin lets it in again."""
+
+    code = "suspended"
+
+
+class TermsNotAccepted(Refusal):
+    """Nothing that is amiss: there is a new version to read first."""
+
+    status = 403
+    code = "terms_not_accepted"
 
 
 class QuotaSpent(Refusal):

@@ -4,6 +4,7 @@ Whatever goes wrong is answered as problem details (RFC 9457) with a stable `cod
 sends can never make a 500.
 """
 
+import datetime as dt
 import re
 import time
 from collections.abc import Mapping
@@ -41,14 +42,8 @@ RETRY_UNAVAILABLE_S = 2.0
 """A database that is restarted is back within seconds."""
 PROBLEM = "application/problem+json"
 
-CSP = "; ".join(
-    (
-        "default-src 'none'", "script-src 'self'", "style-src 'self'", "img-src 'self'", "font-src 'self'",
-        "connect-src 'self'", "manifest-src 'self'", "base-uri 'none'", "form-action 'self'", "frame-ancestors 'none'",
-    )
-)  # fmt: skip
+TURNSTILE = "https://challenges.cloudflare.com"
 HEADERS = {
-    "Content-Security-Policy": CSP,
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "no-referrer",
@@ -140,12 +135,22 @@ class About(Struct, frozen=True):
     org: UUID | None = None
 
 
+def policy(script_from: str | None = None) -> str:
+    """Nothing but ours runs or is shown in a page; beside it a bot check's script and frame, where there is one."""
+    scripts = f"script-src 'self' {script_from}; frame-src {script_from}" if script_from else "script-src 'self'"
+    return (
+        f"default-src 'none'; {scripts}; style-src 'self'; img-src 'self'; font-src 'self'; connect-src 'self';"
+        " manifest-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+    )
+
+
 class Door:
     """Outermost: sees every request, also those that no route wants."""
 
-    def __init__(self, app: ASGIApp, *, https: bool) -> None:
+    def __init__(self, app: ASGIApp, *, https: bool, script_from: str | None = None) -> None:
         self._app = app
-        self._headers = HEADERS | ({"Strict-Transport-Security": HSTS} if https else {})
+        self._headers = HEADERS | {"Content-Security-Policy": policy(script_from)}
+        self._headers |= {"Strict-Transport-Security": HSTS} if https else {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != ScopeType.HTTP:  # lifespan; there are no websockets here
@@ -189,7 +194,7 @@ class Door:
         for name, value in self._headers.items():
             headers.setdefault(name, value)
         for name, value in scope.get("state", {}).get("rate_limit", {}).items():
-            headers[name] = value
+            headers[name] = f"{headers[name]}, {value}" if name in headers else value  # a refusal says its own
         if scope["path"].startswith("/api/"):
             headers.setdefault("Cache-Control", "no-store")
 
@@ -208,8 +213,9 @@ def request_id(request: Asked) -> str:
 
 
 def tell_rate(request: Asked, headers: Mapping[str, str]) -> None:
-    """RateLimit headers, on whatever will be answered."""
-    request.scope["state"]["rate_limit"] = headers
+    """RateLimit headers, on whatever will be answered; several rules make a list, the narrowest first."""
+    told = request.scope["state"].setdefault("rate_limit", {})
+    told |= {name: f"{value}, {told[name]}" if name in told else value for name, value in headers.items()}
 
 
 def tell_about(request: Asked, about: About) -> None:
@@ -265,6 +271,14 @@ def from_json(body: bytes, kind: type[T]) -> T:
         raise BadInput(str(bad)) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as bad:
         raise Refusal(f"The body is not JSON: {bad}", code="bad_json") from None
+
+
+def utc(at: dt.datetime | None) -> dt.datetime | None:
+    """As somebody wrote it; without an offset it is UTC."""
+    try:
+        return at and (at if at.tzinfo else at.replace(tzinfo=dt.UTC)).astimezone(dt.UTC)
+    except OverflowError:
+        raise BadInput("There is no such time.") from None
 
 
 def _no_nul(body: bytes) -> None:

@@ -20,7 +20,6 @@ from control.accounts.permissions import ANYBODY
 from control.auth import Declared
 from wire.version import VERSION
 
-THROTTLED = ("/api/v1/torrents/inspect", "/api/v1/jobs")
 CREDENTIALS = ("bearer", "session")
 PROBLEM = "application/problem+json"
 TEXT = Schema(type=OpenAPIType.STRING)
@@ -91,7 +90,7 @@ def _refusals(path: str, method: str, operation: Operation, said: Declared) -> I
         yield from ("400", "413", "415")
     if operation.request_body is not None or operation.parameters:
         yield "422"
-    if path in THROTTLED and method == "post":
+    if path.startswith("/api/v1/"):
         yield "429"
     yield "503"
 

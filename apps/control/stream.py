@@ -1,7 +1,7 @@
 """Live streams (SSE): one hub a process, a few bytes a watcher.
 
     bus ──events, progress──► hub ──the same encoded frame──► watchers of that job ──► browsers
-    Postgres ──versions, every tick and at each new bus connection──┘
+    Postgres ──versions, and who may still watch, every tick and at each new bus connection──┘
 
 What the bus says is only a nudge that came early: every tick the versions of all watched jobs are read again, so a
 message that was lost costs seconds. A watcher holds at most a few state frames and one of progress (the newest wins),
@@ -24,6 +24,7 @@ from prometheus_client import Counter, Gauge
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
 from bus.connect import Message, Subscription
+from control.accounts import known as accounts
 from control.accounts.permissions import Permission
 from control.auth import Principal
 from control.errors import NotFound, Unavailable
@@ -32,6 +33,7 @@ from control.jobs.views import view
 from control.plane import Plane
 from telemetry import logs
 from wire import subjects
+from wire.clock import utcnow
 from wire.ids import OrgId
 from wire.messages import JobEvent
 from wire.states import JOB_ENDED, JobAction, JobState, job_actions
@@ -46,7 +48,9 @@ SUBSCRIBED_S = 2.0
 ALIVE_S = 15
 """Proxies cut what is silent for half a minute or more."""
 STREAM_S = HOUR_S
-"""A browser connects again by itself; until then a session that has ended meanwhile is still served."""
+"""A browser connects again by itself."""
+NUDGED = "streams"
+"""Somebody is not welcome any more: each process looks whose streams it serves."""
 STATES_KEPT = 16
 """For a reader that is slow; a job has some ten changes in its life."""
 
@@ -73,9 +77,10 @@ class Frame(Struct, frozen=True):
 
 
 class Watcher:
-    """One open stream's slots."""
+    """One open stream's slots. `by`: the session or key that opened it."""
 
-    def __init__(self) -> None:
+    def __init__(self, by: UUID) -> None:
+        self.by = by
         self.states: deque[Frame] = deque(maxlen=STATES_KEPT)
         self.progress: Frame | None = None
         self.seen = 0
@@ -137,6 +142,7 @@ class Hub:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
+        await self._plane.app_bus.subscribe(subjects.nudge_loop(NUDGED), self._nudged)
         self._plane.app_bus.on_connected(self._look.set)
         async with asyncio.TaskGroup() as group:
             loops = [group.create_task(self._keep_subscribed()), group.create_task(self._keep_current())]
@@ -156,11 +162,11 @@ class Hub:
                     watcher.close()
 
     @contextmanager
-    def watch(self, org: OrgId, job: UUID) -> Iterator[Watcher]:
+    def watch(self, org: OrgId, job: UUID, by: UUID) -> Iterator[Watcher]:
         """Synchronous at its end, so that a cancelled request leaves nothing behind."""
         if self._closed:
             raise Unavailable("This process is going away; connect again.", retry_after_s=1)
-        watcher = Watcher()
+        watcher = Watcher(by)
         served = self._served.setdefault(org, Served())
         served.watchers.setdefault(job, set()).add(watcher)
         self._changed.set()
@@ -215,9 +221,11 @@ class Hub:
             watched = [job for served in self._served.values() for job in served.watchers]
             if not watched:
                 continue
+            here = self._watchers()
             try:
                 async with self._plane.working() as tx:
                     events = await jobs.latest(tx, watched)
+                    welcome = await accounts.still(tx, {watcher.by for _, watcher in here}, utcnow())
             except Exception:
                 # The driver of a loop: whatever it was, the next tick tries again.
                 log.warning("stream.tick_failed", exc_info=True)
@@ -225,6 +233,13 @@ class Hub:
             for org, event in events:
                 self._tell(org, event)
             self._end(set(watched) - {event.job for _, event in events})
+            for org, watcher in here:
+                if (watcher.by, org) not in welcome:
+                    watcher.close()  # signed out, revoked, suspended or no member any more since it came
+
+    def _watchers(self) -> list[tuple[OrgId, Watcher]]:
+        served = [(org, some) for org, each in self._served.items() for some in each.watchers.values()]
+        return [(org, watcher) for org, some in served for watcher in some]
 
     def _end(self, gone: set[UUID]) -> None:
         """Removed and purged, and nobody heard of it: their streams would stay open for nothing."""
@@ -232,6 +247,9 @@ class Hub:
             for job in gone & served.watchers.keys():
                 for watcher in served.watchers[job]:
                     watcher.close()
+
+    async def _nudged(self, _: Message) -> None:
+        self._look.set()
 
     async def _event(self, message: Message) -> None:
         org, _ = _place(message.subject)
@@ -302,7 +320,7 @@ async def events(
 
 async def _stream(plane: Plane, hub: Hub, who: Principal, job_id: UUID) -> AsyncIterator[bytes]:
     """Listens first, then reads the snapshot: nothing can fall between."""
-    with hub.watch(who.org, job_id) as watcher:
+    with hub.watch(who.org, job_id, who.by) as watcher:
         await hub.subscribed(who.org)
         try:
             async with plane.asking(who.asker) as tx:

@@ -7,31 +7,33 @@ bounds is counted and not written, so that nobody fills the log, or hides in it,
 import asyncio
 from uuid import UUID
 
+from limits import RateLimitItemPerMinute
+from limits.aio.storage import MemoryStorage
+from limits.aio.strategies import MovingWindowRateLimiter
 from litestar.types import Scope
 from msgspec import Struct, structs
 from prometheus_client import Counter
 
 from control import db
-from control.accounts.throttle import Rule, Throttle, address
+from control.accounts.throttle import address
 from control.audit import service as audit
 from control.audit.model import Severity
 from control.audit.service import Actor
 from control.auth import actor_of
 from control.db import Asker
-from control.errors import Forbidden, Refusal, TooMany
+from control.errors import Forbidden, Refusal
 from control.http import About, Asked, client_ip
 from control.plane import Plane
 from telemetry import logs
 from wire.clock import utcnow
 from wire.ids import OrgId
-from wire.units import MINUTE_S
 
 log = logs.get(__name__)
 
-OF_ONE_SOURCE = Rule("security-events", 10, MINUTE_S)
+OF_ONE_SOURCE = RateLimitItemPerMinute(10, namespace="security-events")
 """One address, one kind of event: enough to see that it goes on."""
-OF_ALL = Rule("all-security-events", 600, MINUTE_S)
-"""Of one process: many addresses cost an attacker little, too. 600 rows are some 400 KB."""
+OF_ALL = RateLimitItemPerMinute(600, namespace="all-security-events")
+"""Both of one process: many addresses cost an attacker little, too. 600 rows are some 400 KB."""
 WRITE_S = 2.0
 """Whoever is refused waits for the row; a database that is slow is no reason to wait long."""
 
@@ -46,6 +48,9 @@ class Event(Struct, frozen=True):
 BY_CODE = {
     "bad_credentials": Event("sign_in.failed", Severity.NOTICE),
     "bad_code": Event("sign_in.failed", Severity.WARNING),
+    "suspended": Event("suspended.refused", Severity.NOTICE),
+    "organisation_suspended": Event("suspended.refused", Severity.NOTICE),
+    "torrent_blocked": Event("torrent.refused", Severity.NOTICE),
     "too_many_requests": Event("request.throttled", Severity.WARNING),
     "csrf": Event("request.forged", Severity.WARNING),
     "cross_site": Event("request.forged", Severity.WARNING),
@@ -64,7 +69,7 @@ NOT_ALLOWED = Event("permission.refused", Severity.WARNING)
 class Watch:
     def __init__(self, plane: Plane) -> None:
         self._plane = plane
-        self._bounds = Throttle()
+        self._bounds = MovingWindowRateLimiter(MemoryStorage())
 
     async def refused(self, failure: Exception, scope: Scope) -> None:
         """Litestar calls it with every exception, before the answer."""
@@ -82,13 +87,7 @@ class Watch:
         await self._write(event, structs.replace(actor, org=actor.org or about.org), about.target, failure.code)
 
     async def _has_room(self, action: str, source: str) -> bool:
-        now = utcnow()
-        try:
-            await self._bounds.hit(OF_ONE_SOURCE, action, source, now=now)
-            await self._bounds.hit(OF_ALL, now=now)
-        except TooMany:
-            return False
-        return True
+        return await self._bounds.hit(OF_ONE_SOURCE, action, source) and await self._bounds.hit(OF_ALL)
 
     async def _write(self, event: Event, actor: Actor, target: str, code: str) -> None:
         """The refusal stands, whether or not it can be written down."""

@@ -2,6 +2,7 @@
 
 from control.config import Settings
 from control.loops import (
+    blocked,
     close,
     dispatch,
     driver,
@@ -19,6 +20,7 @@ from control.loops import (
     seal,
     seeding,
     shares,
+    suspended,
     sweep,
     uploads,
     warn,
@@ -42,6 +44,8 @@ def loops(settings: Settings) -> list[Loop]:
         Loop("paused", paused.step, 4 * settings.tick_s),
         Loop("shares", shares.step, settings.tick_s / 5),
         Loop("seeding", seeding.step, settings.tick_s),
+        Loop("blocked", blocked.step, 4 * settings.tick_s),
+        Loop("suspended", suspended.step, 4 * settings.tick_s),
         Loop("purge", purge.step, 4 * settings.tick_s),
         Loop("close", close.step, 4 * settings.tick_s),
         Loop("revoke", revoke.step, MINUTE_S),

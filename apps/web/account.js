@@ -1,6 +1,7 @@
 // Where links in mails lead, and what signing in needs beyond a password. The secret is behind the #: no server sees it.
 
 import { call, remember } from "/api.js";
+import { callChecked } from "/robot.js";
 
 const notice = document.getElementById("notice");
 const [step, token] = location.hash.slice(1).split("=");
@@ -14,6 +15,7 @@ const ERRORS = {
   oidc_denied: "The other provider did not let you in.",
   oidc_failed: "The other provider's answer could not be verified; try again.",
   oidc_unverified: "The other provider has not verified your e-mail address: confirm it there first.",
+  suspended: "This account is suspended: ask support why.",
   oidc_expired: "This took too long, or was begun in another browser; try again.",
 };
 
@@ -27,7 +29,7 @@ const STEPS = {
     done(`Your account has the address ${email} now.`);
   },
   forgotten: async ({ email }) => {
-    await call("POST", "/auth/password/forgotten", { email });
+    await callChecked("POST", "/auth/password/forgotten", { email });
     done(`If ${email} has an account here, a link is on its way to it.`);
   },
   reset: async ({ password }) => {
@@ -51,7 +53,7 @@ const STEPS = {
     home();
   },
   link: async ({ email, password }) => {
-    const answer = await call("POST", "/auth/login", { email, password });
+    const answer = await callChecked("POST", "/auth/login", { email, password });
     if (answer.pending) {
       say("This account has a second factor: sign in on the front page, then begin anew with the other provider.");
       return;

@@ -1,6 +1,7 @@
 // The page: sign in, add, watch, fetch. What may be done with a job is what the API says (`actions`).
 
 import { call, remember } from "/api.js";
+import { callChecked } from "/robot.js";
 import { follow, forget, forgetAll, isFollowed } from "/live.js";
 
 const POLL_MS = 5000; // for jobs beyond the few streams that are open
@@ -39,17 +40,28 @@ function showDoor() {
   rows.clear();
   $("jobs").replaceChildren();
   $("door").hidden = false;
-  $("desk").hidden = $("who").hidden = true;
+  $("desk").hidden = $("who").hidden = $("terms").hidden = true;
 }
 
 async function showDesk(me) {
   remember(me.csrf_token);
   $("email").textContent = me.email;
   $("door").hidden = true;
-  $("desk").hidden = $("who").hidden = false;
+  $("who").hidden = false;
+  $("terms").hidden = me.to_accept === null;
+  $("desk").hidden = me.to_accept !== null;
+  if (me.to_accept !== null) { await showTerms(me.to_accept); return; }
   await load();
   clearInterval(poll);
   poll = setInterval(refresh, POLL_MS);
+}
+
+async function showTerms(version) {
+  $("terms-text").textContent = (await call("GET", `/terms/${version}`)).text;
+  $("accept").onclick = () => attempt(async () => {
+    await call("POST", "/terms/accept", { version });
+    await showDesk(await call("GET", "/auth/me"));
+  });
 }
 
 async function load(after) {
@@ -225,13 +237,13 @@ $("sign-in").addEventListener("submit", (event) => {
   const { email, password } = Object.fromEntries(new FormData(event.target));
   attempt(async () => {
     if (event.submitter?.value === "register") {
-      const made = await call("POST", "/auth/register", { email, password });
+      const made = await callChecked("POST", "/auth/register", { email, password });
       if (made.next === "confirm") {
         notice(`Look into the mailbox of ${made.email}: the link that we sent there opens your account.`);
         return;
       }
     }
-    const answer = await call("POST", "/auth/login", { email, password });
+    const answer = await callChecked("POST", "/auth/login", { email, password });
     if (answer.pending) {
       location.assign(`/account.html#code=${answer.pending}`);
       return;

@@ -88,6 +88,11 @@ FAILURES: dict[str, Reason] = {
     ),
     "bad_metadata": Reason("The torrent's metadata cannot be read.", "Look for another torrent.", False),
     "no_such_file": Reason("A file was chosen that the torrent does not have.", "Choose others, and retry.", False),
+    "torrent_blocked": Reason(
+        "This torrent may not be stored here: it is on the blocklist.",
+        "If it should not be there, send a counter-notice or ask support.",
+        False,
+    ),
     "quota_spent": Reason(
         "The torrent is larger than what is left of the quota.", "Remove other jobs, or get a larger plan.", False
     ),

@@ -33,6 +33,10 @@ class InfoHashes(Struct, frozen=True):
         return self.v2.hex() if self.v2 is not None else None
 
     @property
+    def known(self) -> tuple[bytes, ...]:
+        return tuple(each for each in (self.v1, self.v2) if each is not None)
+
+    @property
     def is_hybrid(self) -> bool:
         return self.v1 is not None and self.v2 is not None
 

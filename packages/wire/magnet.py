@@ -81,6 +81,18 @@ def parse_magnet(text: str) -> Magnet:
     )
 
 
+def hashes_in(text: str) -> InfoHashes:
+    """An info-hash as people write one: in hexadecimal or base32, with or without its urn, or in a magnet."""
+    text = text.strip()
+    if text[:8].lower() == "magnet:?":
+        return parse_magnet(text).hashes
+    if text[:4].lower() == "urn:":
+        return _hashes([text])
+    if len(text) == 64:
+        return InfoHashes(v2=_btmh("1220" + text))
+    return InfoHashes(v2=_btmh(text)) if len(text) == 68 else InfoHashes(v1=_btih(text))
+
+
 def _fields(query: str) -> dict[str, list[str]]:
     """Values still percent-encoded, by name; `tr.1` is `tr`. `&amp;` comes from links copied out of HTML."""
     said: dict[str, list[str]] = {}

@@ -6,7 +6,7 @@ A transfer (the work):
        ▲           │           └────────(metadata known)───────────────►┘           (each on an agent)
        └───────────┴── agent lost, handed over, offer not taken ──┘
     any state that is not final ──► failed | stopped
-    stored ──► waiting, when more of it is wanted
+    stored ──► waiting, when more of it is wanted; ──► failed, when it was blocked
 
 Paused is no state of a transfer but an intent: it stays where it is, on its agent or waiting, and nothing is done.
 
@@ -143,7 +143,7 @@ TRANSFER_MOVES: dict[TransferState, frozenset[TransferState]] = {
     T.HELD: frozenset({T.RUNNING, T.TAIL, T.STORED}) | _BACK_OR_OUT,
     T.RUNNING: frozenset({T.TAIL, T.STORED}) | _BACK_OR_OUT,
     T.TAIL: frozenset({T.RUNNING, T.STORED}) | _BACK_OR_OUT,
-    T.STORED: frozenset({T.WAITING}),
+    T.STORED: frozenset({T.WAITING, T.FAILED}),
     T.FAILED: frozenset({T.WAITING}),
     T.STOPPED: frozenset({T.WAITING}),
 }
@@ -157,7 +157,7 @@ JOB_MOVES: dict[JobState, frozenset[JobState]] = {
     J.DOWNLOADING: frozenset({J.METADATA_FETCH, J.QUEUED, J.UPLOADING}) | _JOB_OUT,
     J.UPLOADING: frozenset({J.QUEUED, J.DOWNLOADING}) | _JOB_OUT,
     J.PAUSED: _JOB_AT_WORK | _JOB_OUT - {J.PAUSED},
-    J.COMPLETED: frozenset({J.EXPIRED, J.QUEUED, J.DOWNLOADING, J.UPLOADING}),
+    J.COMPLETED: frozenset({J.EXPIRED, J.FAILED, J.QUEUED, J.DOWNLOADING, J.UPLOADING}),
     J.FAILED: _JOB_AT_WORK | {J.PAUSED, J.COMPLETED, J.CANCELLED, J.EXPIRED},
     J.CANCELLED: _JOB_AT_WORK | {J.COMPLETED},
     J.EXPIRED: frozenset(),

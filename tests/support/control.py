@@ -11,9 +11,11 @@ import msgspec
 import pytest
 import structlog
 from msgspec import Struct
+from sqlalchemy import delete
 
 from control import migrate
 from control.accounts.bootstrap import Bootstrap, bootstrap
+from control.accounts.model import Rate
 from control.config import Settings
 from control.plane import Plane, open_plane
 from control.serve import bound, public
@@ -127,13 +129,20 @@ async def api(plane: Plane, migrated: Databases) -> AsyncIterator[Api]:
 
 @asynccontextmanager
 async def serving(plane: Plane) -> AsyncIterator[str]:
-    """The public listener, as `python -m control api` runs it."""
+    """The public listener, as `python -m control api` runs it; whoever asked before, everybody's rates begin anew."""
     stop = asyncio.Event()
+    async with plane.working() as tx:
+        await tx.execute(delete(Rate))
     with bound("127.0.0.1", 0) as listening:
         async with asyncio.TaskGroup() as group:
             group.create_task(public(plane, listening, stop))
             yield f"http://127.0.0.1:{listening.getsockname()[1]}"
             stop.set()
+
+
+def unhurried(plane: Plane) -> Plane:
+    """For tests that ask thousands of times."""
+    return msgspec.structs.replace(plane, settings=msgspec.structs.replace(plane.settings, rate_scale=1000))
 
 
 def torrent_file(name: str = "a", files: int = 1, size: int = 1000, **more: object) -> bytes:

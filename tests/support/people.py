@@ -17,6 +17,7 @@ from control.accounts.permissions import FULL, OrgRole, PlatformRole
 from control.app import create_app
 from control.plane import Plane
 from control.stream import Hub
+from tests.support.servers import Databases
 from wire.clock import utcnow
 from wire.ids import KeyId, OrgId, PersonId, SessionId, new_id
 
@@ -33,6 +34,7 @@ class Someone(Struct, frozen=True):
 class People(Struct, frozen=True):
     plane: Plane
     http: httpx.AsyncClient
+    databases: Databases
 
     async def organisation(self, name: str = "Ours") -> OrgId:
         org = OrgId(new_id())
@@ -103,9 +105,14 @@ class People(Struct, frozen=True):
         return member.role if member else None
 
 
+async def forget_terms(people: People) -> None:
+    """Else nothing would work in the tests that follow."""
+    await people.databases.sql("DELETE FROM terms; UPDATE people SET accepted_terms = NULL")
+
+
 @pytest.fixture(scope="session")
-async def people(plane: Plane) -> AsyncIterator[People]:
+async def people(plane: Plane, migrated: Databases) -> AsyncIterator[People]:
     transport = httpx.ASGITransport(cast(Any, create_app(plane, Hub(plane))))  # two spellings of ASGI
     async with httpx.AsyncClient(transport=transport, base_url=f"{plane.settings.public_url}/api/v1") as http:
         http.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=[]))  # each request shows its own
-        yield People(plane, http)
+        yield People(plane, http, migrated)

@@ -8,6 +8,7 @@ from sqlalchemy import ColumnElement, LargeBinary, Table, select
 from sqlalchemy.orm import DeclarativeBase
 
 from control.accounts.model import (
+    Acceptance,
     ApiKey,
     Identity,
     Invitation,
@@ -45,7 +46,7 @@ async def export(tx: Tx, person: PersonId, actor: Actor, now: dt.datetime) -> Ex
     about: list[tuple[type[DeclarativeBase], ColumnElement[bool]]] = [
         (Person, Person.id == person),
         *((table, table.person_id == person) for table in (Member, Session, ApiKey, Totp, RecoveryCode, Passkey)),
-        *((table, table.person_id == person) for table in (Identity, Voucher, Mail, Job)),
+        *((table, table.person_id == person) for table in (Identity, Acceptance, Voucher, Mail, Job)),
         (Invitation, Invitation.invited_by == person),
         (Entry, Entry.actor == f"person:{person}"),
     ]

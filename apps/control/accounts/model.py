@@ -8,7 +8,7 @@ import datetime as dt
 import uuid
 from typing import Any
 
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import Mapped, deferred, mapped_column
 
 from control.accounts.permissions import OrgRole, PlatformRole
 from control.db import Base, States
@@ -25,6 +25,9 @@ class Organisation(Base):
     created_at: Mapped[dt.datetime]
     deleted_at: Mapped[dt.datetime | None]
     """Nobody is in it from then on; loop `close` ends what it had, and last of all the row."""
+    suspended_at: Mapped[dt.datetime | None]
+    """Nothing can be done in it; admins own this, and the next."""
+    suspended_for: Mapped[str | None]
 
 
 class Person(Base):
@@ -39,6 +42,11 @@ class Person(Base):
     email_verified_at: Mapped[dt.datetime | None]
     deleted_at: Mapped[dt.datetime | None]
     """What others' jobs hang on stays, without a name."""
+    suspended_at: Mapped[dt.datetime | None]
+    """Gets in nowhere; admins own this, and the next."""
+    suspended_for: Mapped[str | None]
+    accepted_terms: Mapped[int | None]
+    """The newest version that they accepted; each has a row in `acceptances`."""
 
 
 class Member(Base):
@@ -161,6 +169,28 @@ class Identity(Base):
     last_used_at: Mapped[dt.datetime | None]
 
 
+class Terms(Base):
+    """One version of the terms of use; it stays as it was published."""
+
+    __tablename__ = "terms"
+
+    version: Mapped[int] = mapped_column(primary_key=True)
+    text: Mapped[str] = deferred(mapped_column())
+    """Asked for by name."""
+    published_by: Mapped[str]
+    published_at: Mapped[dt.datetime]
+    effective_at: Mapped[dt.datetime]
+
+
+class Acceptance(Base):
+    __tablename__ = "acceptances"
+
+    person_id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    version: Mapped[int] = mapped_column(primary_key=True)
+    accepted_at: Mapped[dt.datetime]
+    ip: Mapped[str | None]
+
+
 class ApiKey(Base):
     __tablename__ = "api_keys"
 
@@ -192,3 +222,13 @@ class Answer(Base):
     status: Mapped[int]
     answer: Mapped[bytes]
     created_at: Mapped[dt.datetime]
+
+
+class Rate(Base):
+    """How often somebody asked for something; `accounts.rates` owns it."""
+
+    __tablename__ = "rates"
+
+    key: Mapped[str] = mapped_column(primary_key=True)
+    over_at: Mapped[float]
+    """When nothing of it counts any more, in seconds since 1970."""

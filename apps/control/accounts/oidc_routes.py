@@ -20,7 +20,7 @@ from control.accounts.sign_in import HalfWay
 from control.accounts.throttle import Throttle
 from control.auth import Principal, actor_of, browser_of, session_cookie
 from control.config import Settings
-from control.errors import Refusal, Unavailable
+from control.errors import Refusal, Suspended, Unavailable
 from control.http import Asked, client_ip, tell_rate
 from control.plane import Plane
 from telemetry import logs
@@ -125,6 +125,8 @@ async def callback(
         entered = await identities.enter(plane, claims, browser_of(request, settings), actor_of(request), now)
     except Unverified:
         return _back(settings, f"{PAGE}#error=oidc_unverified")
+    except Suspended:
+        return _back(settings, f"{PAGE}#error=suspended")
     except (OidcFailed, Refusal) as failure:
         log.warning("oidc.failed", provider=name, reason=str(failure))
         return _back(settings, f"{PAGE}#error=oidc_failed")

@@ -60,6 +60,12 @@ class Permission(StrEnum):
     PLANS_WRITE = "plans.write"
     STORAGE_READ = "storage.read"
     STORAGE_WRITE = "storage.write"
+    BLOCKLIST_READ = "blocklist.read"
+    BLOCKLIST_WRITE = "blocklist.write"
+    SUSPENSIONS_WRITE = "suspensions.write"
+    TERMS_WRITE = "terms.write"
+    CASES_READ = "cases.read"
+    CASES_WRITE = "cases.write"
     ROLES_READ = "roles.read"
     ROLES_WRITE = "roles.write"
 
@@ -95,6 +101,12 @@ ON_PLATFORM: dict[Permission, frozenset[PlatformRole]] = {
     P.PLANS_WRITE: frozenset({R.ADMIN, R.SUPERADMIN}),
     P.STORAGE_READ: frozenset({R.SUPPORT, R.OPERATOR, R.ADMIN, R.SUPERADMIN}),
     P.STORAGE_WRITE: frozenset({R.OPERATOR, R.ADMIN, R.SUPERADMIN}),
+    P.BLOCKLIST_READ: frozenset({R.SUPPORT, R.OPERATOR, R.ADMIN, R.SUPERADMIN}),
+    P.BLOCKLIST_WRITE: frozenset({R.ADMIN, R.SUPERADMIN}),
+    P.SUSPENSIONS_WRITE: frozenset({R.ADMIN, R.SUPERADMIN}),
+    P.TERMS_WRITE: frozenset({R.ADMIN, R.SUPERADMIN}),
+    P.CASES_READ: frozenset({R.SUPPORT, R.ADMIN, R.SUPERADMIN}),
+    P.CASES_WRITE: frozenset({R.ADMIN, R.SUPERADMIN}),
     P.ROLES_READ: frozenset({R.ADMIN, R.SUPERADMIN}),
     P.ROLES_WRITE: frozenset({R.ADMIN, R.SUPERADMIN}),
 }
@@ -119,6 +131,7 @@ PRESETS: dict[str, frozenset[Permission]] = {
             P.PLANS_READ,
             P.STORAGE_READ,
             P.ROLES_READ,
+            P.BLOCKLIST_READ,
         }
     ),
     FULL: SCOPES,

@@ -2,7 +2,7 @@
 
 import datetime as dt
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, select
 
 from control.accounts.known import Known
 from control.accounts.model import Person
@@ -24,11 +24,7 @@ async def listed(tx: Tx) -> list[Person]:
 
 
 async def give(tx: Tx, who: Known, email: str, role: PlatformRole, actor: Actor, now: dt.datetime) -> Person:
-    """Both rows are held, in one order: of two who take it from each other at once, the second has it no more."""
-    both = select(Person).where((Person.email == clean_email(email)) | (Person.id == who.person)).order_by(Person.id)
-    held = list(await tx.scalars(both.with_for_update(key_share=True)))
-    mine = next((each.platform_role for each in held if each.id == who.person), PlatformRole.USER)
-    other = next((each for each in held if each.id != who.person), None)
+    mine, other = await both(tx, who, Person.email == clean_email(email))
     if mine not in ON_PLATFORM[Permission.ROLES_WRITE]:
         raise Denied(Permission.ROLES_WRITE, "you do not have it any more.")
     if other is None:
@@ -39,3 +35,12 @@ async def give(tx: Tx, who: Known, email: str, role: PlatformRole, actor: Actor,
     await audit.record(tx, actor, "person.role_given", f"person:{other.id}", now, before=before, after=role)
     await tx.flush()
     return other
+
+
+async def both(tx: Tx, who: Known, other: ColumnElement[bool]) -> tuple[PlatformRole, Person | None]:
+    """My role as it is now, and somebody else. Both rows are held, in one order: of two who take their roles from each
+    other at once, the second has it no more."""
+    rows = select(Person).where(other | (Person.id == who.person)).order_by(Person.id)
+    held = list(await tx.scalars(rows.with_for_update(key_share=True).execution_options(populate_existing=True)))
+    mine = next((each.platform_role for each in held if each.id == who.person), PlatformRole.USER)
+    return mine, next((each for each in held if each.id != who.person), None)

@@ -1,5 +1,7 @@
 """Routes of accounts: sign in and out, who am I."""
 
+import datetime as dt
+from contextlib import suppress
 from typing import Any
 
 from litestar import Response, get, post
@@ -7,14 +9,14 @@ from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import JSONBody
 
+from control.accounts import bots, sessions, sign_in, throttle
 from control.accounts import service as accounts
-from control.accounts import sessions, sign_in, throttle
 from control.accounts.known import Known
 from control.accounts.permissions import ANYBODY, Permission
 from control.accounts.schemas import LogIn, Me, OrganisationView
 from control.accounts.self_schemas import LogInCode, Pending
 from control.accounts.sign_in import HalfWay, SignedIn
-from control.accounts.throttle import Throttle
+from control.accounts.throttle import Throttle, Throttled
 from control.auth import Principal, actor_of, browser_of, csrf_token, session_cookie
 from control.errors import NotSignedIn
 from control.http import Asked, client_ip, tell_about, tell_rate
@@ -41,17 +43,36 @@ async def log_in(
     throttling: NamedDependency[Throttle],
 ) -> Response[Me]:
     now, ip = utcnow(), throttle.address(client_ip(request))
-    await throttling.check(throttle.FAIL_PASSWORD, ip, now=now)
     account = data.email.strip().lower()[: accounts.EMAIL_CHARS_MAX]
+    suspicious = not await _has_tries(plane, throttling, account, ip, now)
+    await bots.check(plane, throttling, request, data.bot_check, now, suspicious=suspicious)
     tell_rate(request, (await throttling.hit(throttle.TRY_PASSWORD, account, ip, now=now)).headers)
     browser, actor = browser_of(request, plane.settings), actor_of(request)
     answer = await sign_in.with_password(plane, data.email, data.password, browser, actor, now)
     if answer is None:
         tell_about(request, await sign_in.tried(plane, email=account))
-        await throttling.hit(throttle.FAIL_PASSWORD, ip, now=now)
+        await _failed(throttling, account, ip, now)
         raise NotSignedIn(f"E-mail and password do not belong together{_OR_NOT_YET[plane.settings.must_verify]}.",
                           code="bad_credentials")  # fmt: skip
     return welcome(plane, answer)
+
+
+async def _has_tries(plane: Plane, throttling: Throttle, account: str, ip: str, now: dt.datetime) -> bool:
+    """Of an account they end wherever they come from, and then everybody works for each, its owner included: what costs
+    one person a second costs who guesses years, and keeps nobody out."""
+    if plane.settings.bot_check == "off":
+        await throttling.check(throttle.FAIL_PASSWORD, ip, now=now)
+        return True
+    return await throttling.has_room(throttle.FAIL_PASSWORD, ip, now=now) and await throttling.has_room(
+        throttle.FAIL_ACCOUNT, account, now=now
+    )
+
+
+async def _failed(throttling: Throttle, account: str, ip: str, now: dt.datetime) -> None:
+    """Counted; where there is nothing left the next one is asked for a check."""
+    for rule, whose in ((throttle.FAIL_PASSWORD, ip), (throttle.FAIL_ACCOUNT, account)):
+        with suppress(Throttled):
+            await throttling.hit(rule, whose, now=now)
 
 
 @post(
@@ -115,6 +136,7 @@ def me_view(known: Known, csrf: str | None) -> Me:
         platform_role=known.platform_role,
         organisation=OrganisationView(place.org, place.name, place.role) if place else None,
         permissions=sorted(known.permissions),
+        to_accept=known.to_accept,
         csrf_token=csrf,
     )
 

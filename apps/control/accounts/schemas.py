@@ -13,11 +13,17 @@ class Register(Struct, frozen=True, forbid_unknown_fields=True):
     password: str
     name: str | None = None
     """Of the organisation that comes with the account."""
+    terms: int | None = None
+    """The version of the terms that is accepted with it; else that is asked for before anything works."""
+    bot_check: str | None = None
+    """Where `bot_check_needed` is answered: see GET /api/v1/auth/bot-check."""
 
 
 class LogIn(Struct, frozen=True, forbid_unknown_fields=True):
     email: str
     password: str
+    bot_check: str | None = None
+    """Where `bot_check_needed` is answered: see GET /api/v1/auth/bot-check."""
 
 
 class CreateKey(Struct, frozen=True, forbid_unknown_fields=True):
@@ -48,6 +54,8 @@ class Me(Struct, frozen=True):
     """Which one is acted for; null: none, choose one."""
     permissions: list[Permission]
     """What this session, key or token may do now."""
+    to_accept: int | None
+    """The version of the terms that must be accepted first; null: none."""
     csrf_token: str | None
     """Send it back as X-CSRF-Token with every change; null where no cookie is involved."""
 

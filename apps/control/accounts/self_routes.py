@@ -4,13 +4,22 @@ from litestar import Response, get, post
 from litestar.di import NamedDependency
 from litestar.params import JSONBody
 
-from control.accounts import leaving, recovery, sessions, throttle, verification
+from control.accounts import bots, leaving, recovery, sessions, throttle, verification
 from control.accounts.export import Export, export
 from control.accounts.pace import HASH_S, WRITE_S, evenly
 from control.accounts.permissions import ANYBODY, Permission
 from control.accounts.proof import prove
 from control.accounts.schemas import Register
-from control.accounts.self_schemas import Address, ChangeEmail, ChangePassword, Leave, Registered, Reset, Token
+from control.accounts.self_schemas import (
+    Address,
+    AskForMail,
+    ChangeEmail,
+    ChangePassword,
+    Leave,
+    Registered,
+    Reset,
+    Token,
+)
 from control.accounts.throttle import Throttle
 from control.auth import Principal, actor_of, session_cookie
 from control.http import Asked, client_ip, tell_rate
@@ -23,7 +32,7 @@ TAG = ["accounts"]
 @post(
     "/auth/register",
     permission=ANYBODY,
-    refuses=[403, 429],
+    refuses=[403, 404, 409, 429],
     status_code=201,
     summary="Make an account and its organisation",
     tags=TAG,
@@ -35,10 +44,10 @@ async def register(
     throttling: NamedDependency[Throttle],
 ) -> Registered:
     """Whether the address had an account already is told to its mailbox alone."""
-    now = utcnow()
-    tell_rate(request, (await throttling.hit(throttle.REGISTER, throttle.address(client_ip(request)), now=now)).headers)
+    now, actor = utcnow(), actor_of(request)
+    await bots.count(plane, throttling, request, throttle.REGISTER, data.bot_check, now)
     async with evenly(plane, HASH_S):
-        email = await verification.register(plane, data.email, data.password, data.name, actor_of(request), now)
+        email = await verification.register(plane, data.email, data.password, data.name, data.terms, actor, now)
         await plane.nudge("mail")
     return Registered(email, "confirm" if plane.settings.must_verify else "sign_in")
 
@@ -52,9 +61,9 @@ async def register(
     tags=TAG,
 )
 async def send_verification(
-    data: JSONBody[Address], request: Asked, plane: NamedDependency[Plane], throttling: NamedDependency[Throttle]
+    data: JSONBody[AskForMail], request: Asked, plane: NamedDependency[Plane], throttling: NamedDependency[Throttle]
 ) -> None:
-    await _count(request, throttling)
+    await bots.count(plane, throttling, request, throttle.BY_MAIL, data.bot_check, utcnow())
     async with evenly(plane, WRITE_S):
         await verification.send_again(plane, data.email, actor_of(request), utcnow())
         await plane.nudge("mail")
@@ -84,10 +93,10 @@ async def verify(
     tags=TAG,
 )
 async def forgotten(
-    data: JSONBody[Address], request: Asked, plane: NamedDependency[Plane], throttling: NamedDependency[Throttle]
+    data: JSONBody[AskForMail], request: Asked, plane: NamedDependency[Plane], throttling: NamedDependency[Throttle]
 ) -> None:
     """The answer is the same for every address."""
-    await _count(request, throttling)
+    await bots.count(plane, throttling, request, throttle.BY_MAIL, data.bot_check, utcnow())
     async with evenly(plane, WRITE_S):
         await recovery.forgotten(plane, data.email, actor_of(request), utcnow())
         await plane.nudge("mail")

@@ -16,6 +16,12 @@ class Address(Struct, frozen=True, forbid_unknown_fields=True):
     email: str
 
 
+class AskForMail(Struct, frozen=True, forbid_unknown_fields=True):
+    email: str
+    bot_check: str | None = None
+    """Where `bot_check_needed` is answered: see GET /api/v1/auth/bot-check."""
+
+
 class Token(Struct, frozen=True, forbid_unknown_fields=True):
     token: str
 

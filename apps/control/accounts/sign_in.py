@@ -11,7 +11,7 @@ from sqlalchemy import select, update
 
 from control.accounts import passwords, second, sessions, tokens, vouchers
 from control.accounts import service as accounts
-from control.accounts.known import Known
+from control.accounts.known import Known, terms_at
 from control.accounts.known import of as known_of
 from control.accounts.model import Identity, Member, Organisation, Passkey, Person
 from control.accounts.sessions import Browser
@@ -19,7 +19,7 @@ from control.accounts.vouchers import LASTS_S, Kind
 from control.audit import service as audit
 from control.audit.service import Actor
 from control.db import Asker, Tx, name_asker
-from control.errors import NotSignedIn
+from control.errors import NotSignedIn, Suspended
 from control.http import About
 from control.mail import letters
 from control.mail import service as mails
@@ -84,13 +84,15 @@ async def begin(tx: Tx, person: PersonId, browser: Browser, actor: Actor, now: d
     """Always a new session with a new token: what the browser showed before is worth nothing afterwards. It begins in
     the organisation that one has been in longest, or in none."""
     mine = (
-        select(Person, Member, Organisation)
+        select(Person, Member, Organisation, terms_at(now))
         .outerjoin(Member, Member.person_id == Person.id)
         .outerjoin(Organisation, Organisation.id == Member.org_id)
         .where(Person.id == person)
     )
-    owner, member, organisation = (await tx.execute(mine.order_by(Member.joined_at).limit(1))).one()
-    known = known_of(owner, member, organisation, "session", person)
+    owner, member, organisation, terms = (await tx.execute(mine.order_by(Member.joined_at).limit(1))).one()
+    if owner.suspended_at is not None:
+        raise Suspended("This account is suspended: ask support why.")
+    known = known_of(owner, member, organisation, terms, "session", person)
     org = known.place.org if known.place else None
     earlier = tokens.digest(browser.token) if browser.token else None
     await name_asker(tx, Asker(person=person, org=org, secret_hash=earlier))

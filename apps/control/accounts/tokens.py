@@ -63,7 +63,7 @@ def digest(secret: str) -> bytes:
 
 def csrf(secret: bytes, session: SessionId) -> str:
     """Bound to the session: a token of one is worth nothing in another."""
-    tag = hmac.digest(_derived(secret, b"csrf"), session.bytes, "sha256")
+    tag = hmac.digest(derived(secret, b"csrf"), session.bytes, "sha256")
     return base64.urlsafe_b64encode(tag).rstrip(b"=").decode()
 
 
@@ -83,12 +83,12 @@ def mint(secret: bytes, claims: Claims, now: dt.datetime) -> tuple[str, dt.datet
         "iat": int(now.timestamp()),
         "exp": int(until.timestamp()),
     }
-    return jwt.encode(body, _derived(secret, b"jwt"), algorithm="HS256", headers={"kid": kid(secret)}), until
+    return jwt.encode(body, derived(secret, b"jwt"), algorithm="HS256", headers={"kid": kid(secret)}), until
 
 
 def kid(secret: bytes) -> str:
     """Which secret signed it; says nothing of the secret."""
-    return hashlib.sha256(_derived(secret, b"kid")).hexdigest()[:16]
+    return hashlib.sha256(derived(secret, b"kid")).hexdigest()[:16]
 
 
 def read(ours: Sequence[bytes], token: str, now: dt.datetime) -> Claims | None:
@@ -98,7 +98,7 @@ def read(ours: Sequence[bytes], token: str, now: dt.datetime) -> Claims | None:
         signed_by = next(secret for secret in ours if kid(secret) == named)
         body = jwt.decode(
             token,
-            _derived(signed_by, b"jwt"),
+            derived(signed_by, b"jwt"),
             algorithms=["HS256"],
             issuer=JWT_ISSUER,
             audience=JWT_AUDIENCE,
@@ -116,6 +116,6 @@ def read(ours: Sequence[bytes], token: str, now: dt.datetime) -> Claims | None:
         return None
 
 
-def _derived(secret: bytes, purpose: bytes) -> bytes:
+def derived(secret: bytes, purpose: bytes) -> bytes:
     """One key per purpose, so that a tag of one is never a tag of the other."""
     return hmac.digest(secret, b"seedlift " + purpose, "sha256")

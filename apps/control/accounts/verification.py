@@ -5,7 +5,7 @@ import datetime as dt
 from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 
-from control.accounts import passwords, sessions, vouchers
+from control.accounts import passwords, sessions, terms, vouchers
 from control.accounts import service as accounts
 from control.accounts.model import Person
 from control.accounts.vouchers import Kind
@@ -20,14 +20,17 @@ from wire.ids import OrgId, PersonId, new_id
 
 
 async def register(
-    plane: Plane, email: str, password: str, org_name: str | None, actor: Actor, now: dt.datetime
+    plane: Plane, email: str, password: str, org_name: str | None, version: int | None, actor: Actor, now: dt.datetime
 ) -> str:
     """A person and the organisation of their own, or a mail to who has this address already: the answer is the same."""
     email = accounts.clean_email(email)
     label = accounts.clean_label(org_name, "A name") if org_name is not None else email.partition("@")[0]
     passwords.check(password, [email, label])
+    if version is not None:
+        async with plane.asking(Asker()) as tx:
+            await terms.check(tx, version, now)
     password_hash = await passwords.hashed(password)
-    if await _is_known(plane, email) or not await _make(plane, email, password_hash, label, actor, now):
+    if await _is_known(plane, email) or not await _make(plane, email, password_hash, label, version, actor, now):
         await _tell_known(plane, email, password_hash, actor, now)
     return email
 
@@ -37,7 +40,9 @@ async def _is_known(plane: Plane, email: str) -> bool:
         return await tx.scalar(select(Person.id).where(Person.email == email)) is not None
 
 
-async def _make(plane: Plane, email: str, password_hash: str, label: str, actor: Actor, now: dt.datetime) -> bool:
+async def _make(
+    plane: Plane, email: str, password_hash: str, label: str, version: int | None, actor: Actor, now: dt.datetime
+) -> bool:
     """Whether we were first: of two at once, one is."""
     person, org = PersonId(new_id()), OrgId(new_id())
     try:
@@ -45,6 +50,8 @@ async def _make(plane: Plane, email: str, password_hash: str, label: str, actor:
             await accounts.create(tx, person, org, email, password_hash, label, now)
             who = accounts.of(actor, person, org)
             await audit.record(tx, who, "person.registered", f"person:{person}", now)
+            if version is not None:
+                await terms.accept(tx, person, version, who, now)
             await _mail_verify(tx, plane, person, email, now)
     except IntegrityError:
         return False

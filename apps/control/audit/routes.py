@@ -11,6 +11,7 @@ from litestar.params import FromQuery, QueryParameter
 from litestar.response import Stream
 
 from control import cursor as cursors
+from control import http
 from control.accounts.permissions import Permission
 from control.audit import search
 from control.audit import service as audit
@@ -53,17 +54,9 @@ def wanted(
         action=action,
         target=target,
         severity=severity,
-        since=_utc(since),
-        until=_utc(until),
+        since=http.utc(since),
+        until=http.utc(until),
     )
-
-
-def _utc(at: dt.datetime | None) -> dt.datetime | None:
-    """A time without an offset is UTC."""
-    try:
-        return at and (at if at.tzinfo else at.replace(tzinfo=dt.UTC)).astimezone(dt.UTC)
-    except OverflowError:
-        raise BadInput("There is no such time.") from None
 
 
 WANTED = {"wanted": Provide(wanted, sync_to_thread=False)}

@@ -22,6 +22,8 @@ class Job(Base):
     url: Mapped[str | None]
     """Asked for by this; like trackers it may carry a secret."""
     intent: Mapped[Intent] = mapped_column(States(Intent), default=Intent.RUN)
+    held_intent: Mapped[Intent | None] = mapped_column(States(Intent))
+    """What it wanted before its organisation, or who asked for it, was suspended; loop `suspended` owns it."""
     state: Mapped[JobState] = mapped_column(States(JobState))
     version: Mapped[int] = mapped_column(default=1)
     """Counts the job's changes; whoever has seen a higher one drops a lower."""

@@ -8,6 +8,8 @@ REASONS = {
     "retried": "A member asked for another five tries.",
     "paused": "It was paused.",
     "resumed": "It goes on.",
+    "suspended": "Its organisation, or who asked for it, was suspended.",
+    "unsuspended": "Its organisation, or who asked for it, is suspended no more.",
     "edited": "What is wanted of it was changed.",
     "reannounced": "Its trackers are asked for peers.",
     "metadata": "Its metadata is known.",

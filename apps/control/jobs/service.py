@@ -17,6 +17,7 @@ from control.db import Tx
 from control.errors import BadInput, NotFound
 from control.jobs import follow, holders, quota, selection
 from control.jobs.model import Event, Job
+from control.torrents import blocklist
 from control.torrents import service as torrents
 from control.torrents.model import File, Torrent
 from control.torrents.sent import Sent
@@ -72,6 +73,8 @@ async def add(
 ) -> Added:
     await quota.lock(tx, org)
     torrent = await _asked_for(tx, org, sent, settings, now)
+    asked_by = sent.hashes.known if sent.hashes else ()
+    await blocklist.check(tx, *asked_by, torrent.v1, torrent.v2)
     if (asked := await active(tx, org, torrent)) is not None:
         return Added(asked, created=False)
     await quota.check_open(tx, org)

@@ -20,6 +20,7 @@ from control.jobs import service as jobs
 from control.jobs.model import Job, is_kept
 from control.jobs.schemas import EditJob
 from control.jobs.service import Whole
+from control.torrents import blocklist
 from control.torrents.model import Torrent
 from control.torrents.sent import tidy, tidy_name
 from control.transfers import model as transfers
@@ -55,6 +56,25 @@ async def resume(tx: Tx, org: OrgId, job_id: UUID, actor: Actor, now: dt.datetim
     return await _settled(tx, whole, actor, "resumed", now)
 
 
+async def hold(tx: Tx, org: OrgId, job_id: UUID, actor: Actor, now: dt.datetime) -> Steered:
+    """Whoever it belongs to was suspended: paused, and what it wanted is kept."""
+    whole = await jobs.locked(tx, org, job_id)
+    _check(whole.job, JobAction.PAUSE)
+    whole.job.held_intent, whole.job.intent = whole.job.intent, Intent.PAUSE
+    return await _settled(tx, whole, actor, "suspended", now)
+
+
+async def let_go(tx: Tx, org: OrgId, job_id: UUID, actor: Actor, now: dt.datetime) -> Steered:
+    """Wants again what it wanted, unless somebody has said otherwise since."""
+    await quota.lock(tx, org)
+    whole = await jobs.locked(tx, org, job_id)
+    wanted, whole.job.held_intent = whole.job.held_intent, None
+    if wanted is None or whole.job.state is not JobState.PAUSED:
+        return Steered(whole, None)
+    whole.job.intent = wanted
+    return await _settled(tx, whole, actor, "unsuspended", now)
+
+
 async def cancel(tx: Tx, org: OrgId, job_id: UUID, actor: Actor, now: dt.datetime) -> Steered:
     """The job is cancelled at once. Its transfer stops with it, unless somebody else wants it too."""
     whole = await jobs.locked(tx, org, job_id)
@@ -68,6 +88,7 @@ async def retry(tx: Tx, org: OrgId, job_id: UUID, actor: Actor, now: dt.datetime
     await quota.lock(tx, org)
     seen = await jobs.get(tx, org, job_id)
     _check(seen.job, JobAction.RETRY)
+    await blocklist.check(tx, seen.torrent.v1, seen.torrent.v2)
     await tx.execute(select(Torrent.id).where(Torrent.id == seen.torrent.id).with_for_update(key_share=True))
     whole = await jobs.locked(tx, org, job_id)
     _check(whole.job, JobAction.RETRY)

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import ColumnElement, delete, select
 from sqlalchemy.orm import DeclarativeBase
 
-from control.accounts.model import Answer, Invitation, Session, Voucher
+from control.accounts.model import Answer, Invitation, Rate, Session, Voucher
 from control.fleet.model import Certificate, EnrolToken
 from control.loops import driver
 from control.mail.model import Mail
@@ -32,6 +32,7 @@ async def step(plane: Plane, now: datetime) -> bool:
         (Invitation, Invitation.expires_at < now - timedelta(seconds=INVITATIONS_S)),
         (Voucher, Voucher.expires_at < now - timedelta(seconds=VOUCHERS_S)),
         (Mail, Mail.ended_at < now - timedelta(seconds=MAILS_S)),
+        (Rate, Rate.over_at < now.timestamp()),
         (EnrolToken, EnrolToken.expires_at < now - timedelta(seconds=TOKENS_S)),
     ]
     removed = 0

@@ -116,6 +116,18 @@ def expires_soon(organisation: str, jobs: Sequence[tuple[str, dt.datetime]]) -> 
     )  # fmt: skip
 
 
+def suspended(whose: str, reason: str) -> Letter:
+    return plain(
+        "suspended",
+        "Suspended",
+        [f"{whose} at Seedlift was suspended: {reason}", "Nothing is deleted by that; what was at work is paused."],
+    )
+
+
+def unsuspended(whose: str) -> Letter:
+    return plain("unsuspended", "No longer suspended", [f"{whose} at Seedlift can be used again."])
+
+
 def notice(what: str) -> Letter:
     """Tells of a change that only the owner should have made."""
     return _letter(
@@ -124,6 +136,11 @@ def notice(what: str) -> Letter:
         [what, "If it was you, there is nothing to do. If not: choose a new password at once, by way of the forgotten"
          " one. That signs everybody out."],
     )  # fmt: skip
+
+
+def plain(kind: str, subject: str, paragraphs: Sequence[str]) -> Letter:
+    """Without a link to follow."""
+    return _letter(kind, subject, paragraphs)
 
 
 def _letter(

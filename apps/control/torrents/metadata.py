@@ -14,11 +14,12 @@ from sqlalchemy import or_, select, update
 from control.config import Settings
 from control.db import Tx
 from control.errors import BadInput, Conflict, TooLarge
-from control.jobs import holders, quota
+from control.jobs import blocked, holders, quota
 from control.jobs.model import Job
 from control.plane import Plane
-from control.torrents import reading
+from control.torrents import blocklist, reading
 from control.torrents import service as torrents
+from control.torrents.blocklist import BLOCKED
 from control.torrents.model import Torrent
 from control.transfers import moves, release
 from control.transfers.held import held
@@ -170,6 +171,9 @@ async def _judge(tx: Tx, transfer: Transfer, listing: Listing, now: dt.datetime,
     if transfer.go:
         return MetadataVerdict(go=True)
     transfer.size_bytes = listing.total_bytes
+    if isinstance(listing, Info) and await blocklist.is_blocked(tx, listing.hashes.known):
+        await blocked.end(tx, transfer, now=now, who=who)
+        return MetadataVerdict(go=False, code=BLOCKED.code)
     if (unfit := await holders.metadata_known(tx, transfer, now=now, who=who)) is not None:
         await moves.fail(tx, transfer, unfit, now=now, who=who)
         return MetadataVerdict(go=False, code=unfit.code)

@@ -41,3 +41,19 @@ class File(Base):
     path: Mapped[str]
     size_bytes: Mapped[int]
     kind: Mapped[str]
+
+
+class Block(Base):
+    """An info-hash that nobody may bring in here. Admins own it; loop `blocked` owns `settled`."""
+
+    __tablename__ = "blocks"
+
+    hash: Mapped[bytes] = mapped_column(primary_key=True)
+    """Of v1 or v2; their lengths tell them apart."""
+    reason: Mapped[str]
+    blocked_by: Mapped[str]
+    case_id: Mapped[uuid.UUID | None]
+    """Of the takedown that it is for; it goes with that."""
+    created_at: Mapped[dt.datetime]
+    settled: Mapped[bool] = mapped_column(default=False)
+    """All that had it was ended, also what was being added while it was blocked."""

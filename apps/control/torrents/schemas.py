@@ -1,4 +1,6 @@
-"""What the API gives about a torrent that somebody shows it."""
+"""What the API takes and gives about torrents: one that somebody shows it, and the blocklist."""
+
+import datetime as dt
 
 from msgspec import Struct
 
@@ -21,3 +23,37 @@ class TorrentView(Struct, frozen=True):
     """Passkeys hidden."""
     files: list[FileEntry] | None
     """Null for a magnet: it does not say."""
+
+
+class AddBlocks(Struct, frozen=True, forbid_unknown_fields=True):
+    hashes: list[str]
+    """Of v1 (40 hexadecimal digits, or 32 of base32), of v2 (64), or magnets."""
+    reason: str
+
+
+class RemoveBlocks(Struct, frozen=True, forbid_unknown_fields=True):
+    hashes: list[str]
+    reason: str
+    """Why not any more; for the log."""
+
+
+class Blocked(Struct, frozen=True):
+    added: int
+    known: int
+    """Were on the list already, and keep their reason."""
+
+
+class Unblocked(Struct, frozen=True):
+    removed: int
+
+
+class BlockView(Struct, frozen=True):
+    hash: str
+    reason: str
+    blocked_by: str
+    created_at: dt.datetime
+
+
+class Blocklist(Struct, frozen=True):
+    items: list[BlockView]
+    next_cursor: str | None

@@ -10,7 +10,7 @@ import pytest
 from msgspec import Struct
 
 from control.plane import Plane
-from tests.support.control import Api, serving
+from tests.support.control import Api, serving, unhurried
 from wire.ids import new_id
 
 T = TypeVar("T")
@@ -152,8 +152,8 @@ class Operation(Struct, frozen=True):
 
 @pytest.fixture(scope="module")
 async def own(plane: Plane, api: Api) -> AsyncIterator[Api]:
-    """A listener of its own: so many sign-ups would throttle the other tests'."""
-    async with serving(plane) as url:
+    """A listener of its own, that throttles nobody."""
+    async with serving(unhurried(plane)) as url:
         yield msgspec.structs.replace(api, url=url)
 
 

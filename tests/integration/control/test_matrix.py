@@ -2,16 +2,20 @@
 things are not there. Nothing is listed here that could be forgotten: an operation that is new is in the matrix."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import httpx
 import pytest
 from msgspec import Struct
+from sqlalchemy import func, select, update
 
-from control.accounts.model import Identity, Passkey
+from control.accounts.model import Identity, Organisation, Passkey, Person, Terms
 from control.accounts.permissions import (
     ANYBODY,
+    BY_SESSION,
+    FULL,
+    IN_ORGANISATION,
     ON_PLATFORM,
     READ_ONLY,
     Kind,
@@ -21,7 +25,7 @@ from control.accounts.permissions import (
     granted,
 )
 from tests.support.control import torrent_file
-from tests.support.people import Headers, People, Someone
+from tests.support.people import Headers, People, Someone, forget_terms
 from wire.clock import utcnow
 from wire.ids import new_id
 
@@ -38,12 +42,22 @@ class Axis(Struct, frozen=True):
     kind: Kind | None = "session"
     """None: nobody is signed in."""
     scopes: tuple[str, ...] = ()
+    kept_out: str | None = None
+    """By which code, from what is beyond one's own account."""
 
     def verdict(self, needed: str) -> str:
         if needed == ANYBODY:
             return "let in"
         if self.kind is None:
             return "unknown"
+        own = self.kind == "session" and needed in BY_SESSION
+        match self.kept_out:
+            case "suspended":
+                return "suspended"
+            case "terms_not_accepted" if not own:
+                return "terms_not_accepted"
+            case "organisation_suspended" if self.kind != "session" or needed in IN_ORGANISATION:
+                return "organisation_suspended"
         scopes = None if self.kind == "session" else self.scopes
         may = granted(self.role, self.platform_role, self.kind, scopes)
         return "let in" if needed in may else f"denied {needed}"
@@ -60,7 +74,15 @@ AXES = [
     Axis("key for one thing", *TOP, kind="key", scopes=(Permission.JOBS_WRITE,)),
     Axis("key with all scopes, of a viewer", kind="key", scopes=("full",)),
     Axis("token to read", *TOP, kind="token", scopes=(READ_ONLY,)),
+    Axis("suspended", *TOP, kept_out="suspended"),
+    Axis("suspended, by key", *TOP, kind="key", scopes=(FULL,), kept_out="suspended"),
+    Axis("organisation suspended", *TOP, kept_out="organisation_suspended"),
+    Axis("organisation suspended, by key", *TOP, kind="key", scopes=(FULL,), kept_out="organisation_suspended"),
+    Axis("organisation suspended, by token", *TOP, kind="token", scopes=(FULL,), kept_out="organisation_suspended"),
+    Axis("AUP not accepted", *TOP, kept_out="terms_not_accepted"),
+    Axis("AUP not accepted, by key", *TOP, kind="key", scopes=(FULL,), kept_out="terms_not_accepted"),
 ]
+KEPT_OUT = ("suspended", "organisation_suspended", "terms_not_accepted")
 
 
 class Operation(Struct, frozen=True):
@@ -90,8 +112,9 @@ async def operations(people: People) -> list[Operation]:
     return sorted(found, key=lambda each: each.path.endswith("/logout"))  # it ends the session that the others use
 
 
-async def _credentials(people: People, axis: Axis) -> Headers:
+async def _credentials(people: People, axis: Axis, terms: int) -> Headers:
     who = await people.join(await people.organisation(), axis.role, axis.platform_role)
+    await _keep_out(people, axis, who, terms)
     match axis.kind:
         case None:
             return {}
@@ -112,15 +135,39 @@ def _said(answer: httpx.Response) -> str:
             return "unknown"
         case "permission_denied":
             return f"denied {problem['detail'].removeprefix('This needs the permission ').partition(':')[0]}"
+        case code if code in KEPT_OUT:
+            return str(code)
         case _:
             return "let in"
 
 
+@pytest.fixture
+async def terms(people: People) -> AsyncIterator[int]:
+    """In force while the test runs, which is alone in its database then."""
+    now = utcnow()
+    async with people.plane.working() as tx:
+        version = 1 + (await tx.scalar(select(func.max(Terms.version))) or 0)
+        tx.add(Terms(version=version, text="Be kind.", published_by="tests", published_at=now, effective_at=now))
+    yield version
+    await forget_terms(people)
+
+
+async def _keep_out(people: People, axis: Axis, who: Someone, terms: int) -> None:
+    person, org = update(Person).where(Person.id == who.person), update(Organisation).where(Organisation.id == who.org)
+    async with people.plane.working() as tx:
+        if axis.kept_out != "terms_not_accepted":
+            await tx.execute(person.values(accepted_terms=terms))
+        if axis.kept_out == "suspended":
+            await tx.execute(person.values(suspended_at=utcnow()))
+        if axis.kept_out == "organisation_suspended":
+            await tx.execute(org.values(suspended_at=utcnow()))
+
+
 async def test_every_operation_lets_in_whom_the_table_says_and_nobody_else(
-    people: People, operations: list[Operation]
+    people: People, operations: list[Operation], terms: int
 ) -> None:
     async def wrong(axis: Axis) -> list[str]:
-        headers, found = await _credentials(people, axis), []
+        headers, found = await _credentials(people, axis, terms), []
         for each in operations:
             url = each.at(**dict.fromkeys(each.names, new_id()) | {"index": 0})
             answer = await people.http.request(each.method, url, headers=headers)

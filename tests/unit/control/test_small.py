@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from control import cursor
 from control.accounts import passwords, throttle, tokens
-from control.accounts.throttle import Rule, Throttle, Throttled
+from control.accounts.rates import Count, free_at, used
 from control.errors import BadInput
 from wire.ids import KeyId, OrgId, PersonId, SessionId, new_id
 
@@ -92,17 +92,24 @@ async def test_a_password_matches_itself_alone_and_nobody_has_one() -> None:
     assert not await passwords.matches("nobody has this password", None)
 
 
-async def test_throttling_counts_one_caller_not_the_others() -> None:
-    rule, throttling = Rule("test", 2, 60), Throttle()
-    first = await throttling.hit(rule, "a", now=NOW)
-    await throttling.hit(rule, "a", now=NOW)
-    assert first.left == 1
-    with pytest.raises(Throttled) as refused:
-        await throttling.hit(rule, "a", now=dt.datetime.now(dt.UTC))  # noqa: TID251 - the library reads the clock too
-    assert 0 < (refused.value.retry_after_s or 0) <= rule.window_s
-    assert refused.value.headers["RateLimit-Policy"] == '"test";q=2;w=60'
-    await throttling.check(rule, "b", now=NOW)
-    await throttling.hit(rule, "b", now=NOW)
+def test_a_window_counts_what_is_still_inside_of_the_one_before() -> None:
+    full = Count(began=1000, hits=10, before=0)
+    assert [used(full, 60, at) for at in (1000, 1059, 1060, 1090, 1120, 9999)] == [10, 10, 10, 5, 0, 0]
+    assert used(Count(began=1000, hits=3, before=10), 60, 1030) == 8
+    assert used(Count(began=1000, hits=3, before=10), 60, 990) == 13, "clocks differ a little"
+
+
+@pytest.mark.parametrize(("hits", "before"), [(0, 0), (9, 0), (10, 0), (9, 1), (5, 10), (0, 10), (9, 10), (10, 10)])
+def test_it_says_when_there_is_room_again(hits: int, before: int) -> None:
+    count, times, window = Count(began=1000, hits=hits, before=before), 10, 60
+    at = free_at(count, times, window)
+    assert used(count, window, at) <= times - 1 + 1e-9
+    assert at == 1000 or used(count, window, at - 0.1) > times - 1
+
+
+def test_what_is_taken_at_once_is_held_long_enough_to_be_used_by_who_is_half_as_fast_as_allowed() -> None:
+    assert throttle.ADD_JOB.held_s == 4
+    assert throttle.ADD_JOB.at_once / throttle.ADD_JOB.held_s <= throttle.ADD_JOB.times / throttle.ADD_JOB.window_s / 2
 
 
 def test_no_rule_locks_an_account() -> None:

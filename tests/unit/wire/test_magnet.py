@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from wire.errors import BadMagnet
 from wire.infohash import InfoHashes
-from wire.magnet import CHARS_MAX, PEERS_MAX, TRACKERS_MAX, WEB_SEEDS_MAX, Magnet, parse_magnet
+from wire.magnet import CHARS_MAX, PEERS_MAX, TRACKERS_MAX, WEB_SEEDS_MAX, Magnet, hashes_in, parse_magnet
 from wire.names import clean_name
 
 V1 = "c12fe1c06bba254a9dc9f519b335aa7c1367a88a"
@@ -143,3 +143,22 @@ def test_a_range_that_covers_two_thousand_million_files_costs_nothing() -> None:
 
 def test_urls_with_control_characters_are_left_out() -> None:
     assert parse_magnet(f"magnet:?{BTIH}&tr=http://a.example/%0d%0aHost:b&tr=http://a.example/%00").trackers == ()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [V1, V1.upper(), f" {V1}\n", base64.b32encode(bytes.fromhex(V1)).decode(), f"urn:btih:{V1}", f"magnet:?{BTIH}"],
+)
+def test_a_hash_is_read_however_people_write_it(text: str) -> None:
+    assert hashes_in(text) == InfoHashes.of_hex(V1, None)
+
+
+@pytest.mark.parametrize("text", [V2, f"1220{V2}", f"URN:btmh:1220{V2}"])
+def test_so_is_one_of_v2(text: str) -> None:
+    assert hashes_in(text) == InfoHashes.of_hex(None, V2)
+
+
+@pytest.mark.parametrize("text", ["", "0" * 40, "0" * 64, V1[:-1], V2 + "0", "urn:sha1:x", "é" * 40, "1221" + V2])
+def test_what_is_no_hash_is_refused(text: str) -> None:
+    with pytest.raises(BadMagnet):
+        hashes_in(text)

@@ -87,7 +87,8 @@ def test_an_agent_that_is_heard_of_can_always_do_its_duty(duty: Duty, holds: boo
 
 def test_only_a_person_brings_back_what_was_stored_failed_or_cancelled() -> None:
     for state in TRANSFER_ENDED:
-        assert TRANSFER_MOVES[state] == {T.WAITING}
+        assert TRANSFER_MOVES[state] - {T.FAILED} == {T.WAITING}
+    assert T.FAILED in TRANSFER_MOVES[T.STORED], "it may be blocked"
     for job in (J.FAILED, J.CANCELLED):
         assert JobAction.RETRY in job_actions(job)
 
