@@ -29,6 +29,7 @@ from control.accounts.throttle import Throttle
 from control.admin import routes as admin_routes
 from control.audit import routes as audit_routes
 from control.delivery import routes as delivery_routes
+from control.feed import routes as feed_routes
 from control.fleet import operator_routes
 from control.jobs import routes as jobs_routes
 from control.mail import routes as mail_routes
@@ -36,6 +37,7 @@ from control.plane import Plane
 from control.stream import Hub
 from control.torrents import routes as torrents_routes
 from control.watch import Watch
+from control.webhooks import routes as webhooks_routes
 from telemetry.correlation import HTTP_HEADER
 
 WEB_DIR = Path(__file__).parents[1] / "web"
@@ -62,6 +64,8 @@ ROUTES = [
     *audit_routes.ROUTES,
     *mail_routes.ROUTES,
     *stream.ROUTES,
+    *feed_routes.ROUTES,
+    *webhooks_routes.ROUTES,
 ]
 FOR_EVERYBODY = [
     *accounts_routes.FOR_EVERYBODY,

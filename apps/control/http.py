@@ -4,6 +4,7 @@ Whatever goes wrong is answered as problem details (RFC 9457) with a stable `cod
 sends can never make a 500.
 """
 
+import datetime as dt
 import re
 import time
 from collections.abc import Mapping
@@ -191,6 +192,14 @@ def _note(method: str, scope: HTTPScope, status: int, took_s: float) -> None:
 
 def request_id(request: Asked) -> str:
     return str(request.scope["state"]["request_id"])
+
+
+def utc(at: dt.datetime | None) -> dt.datetime | None:
+    """A caller's time; one without an offset is UTC."""
+    try:
+        return at and (at if at.tzinfo else at.replace(tzinfo=dt.UTC)).astimezone(dt.UTC)
+    except OverflowError:
+        raise BadInput("There is no such time.") from None
 
 
 def tell_rate(request: Asked, headers: Mapping[str, str]) -> None:

@@ -2,10 +2,12 @@
 
 from control.config import Settings
 from control.loops import (
+    calls,
     close,
     dispatch,
     driver,
     ensure,
+    feed,
     finish,
     gauges,
     lost,
@@ -39,6 +41,8 @@ def loops(settings: Settings) -> list[Loop]:
         Loop("close", close.step, 4 * settings.tick_s),
         Loop("revoke", revoke.step, MINUTE_S),
         Loop("mail", mail.step, 2 * settings.tick_s),
+        Loop("feed", feed.step, settings.tick_s / 5),
+        Loop("calls", calls.step, settings.tick_s),
         Loop("retention", retention.step, 10 * MINUTE_S),
         Loop("uploads", uploads.step, HOUR_S),
         Loop("seal", seal.step, settings.tick_s),

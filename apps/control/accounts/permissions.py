@@ -49,6 +49,8 @@ class Permission(StrEnum):
     ORGANISATION_WRITE = "organisation.write"
     ORGANISATION_DELETE = "organisation.delete"
     MEMBERS_WRITE = "members.write"
+    WEBHOOKS_READ = "webhooks.read"
+    WEBHOOKS_WRITE = "webhooks.write"
     FLEET_READ = "fleet.read"
     FLEET_WRITE = "fleet.write"
     AUDIT_READ = "audit.read"
@@ -78,6 +80,8 @@ IN_ORGANISATION: dict[Permission, frozenset[OrgRole]] = {
     P.AUDIT_READ: _from(O.ADMIN),
     P.MEMBERS_WRITE: _from(O.ADMIN),  # roles up to one's own, and invitations
     P.ORGANISATION_WRITE: _from(O.ADMIN),
+    P.WEBHOOKS_READ: _from(O.ADMIN),  # their addresses may be secrets
+    P.WEBHOOKS_WRITE: _from(O.ADMIN),
     P.ORGANISATION_DELETE: _from(O.OWNER),
 }
 ON_PLATFORM: dict[Permission, frozenset[PlatformRole]] = {
@@ -102,7 +106,15 @@ SCOPES = frozenset({*IN_ORGANISATION, *ON_PLATFORM} - {P.MAILS_READ})
 READ_ONLY, FULL = "read-only", "full"
 PRESETS: dict[str, frozenset[Permission]] = {
     READ_ONLY: frozenset(
-        {P.JOBS_READ, P.FILES_FETCH, P.ORGANISATION_READ, P.FLEET_READ, P.DEAD_LETTERS_READ, P.ROLES_READ}
+        {
+            P.JOBS_READ,
+            P.FILES_FETCH,
+            P.ORGANISATION_READ,
+            P.WEBHOOKS_READ,
+            P.FLEET_READ,
+            P.DEAD_LETTERS_READ,
+            P.ROLES_READ,
+        }
     ),
     FULL: SCOPES,
 }

@@ -19,7 +19,7 @@ from control.audit.schemas import AuditPage, csv_head, csv_lines, jsonl_lines, v
 from control.audit.search import Open, Place, Wanted
 from control.auth import Principal, actor_of
 from control.errors import BadInput
-from control.http import Asked
+from control.http import Asked, utc
 from control.plane import Plane
 from wire.clock import utcnow
 from wire.ids import OrgId
@@ -53,17 +53,9 @@ def wanted(
         action=action,
         target=target,
         severity=severity,
-        since=_utc(since),
-        until=_utc(until),
+        since=utc(since),
+        until=utc(until),
     )
-
-
-def _utc(at: dt.datetime | None) -> dt.datetime | None:
-    """A time without an offset is UTC."""
-    try:
-        return at and (at if at.tzinfo else at.replace(tzinfo=dt.UTC)).astimezone(dt.UTC)
-    except OverflowError:
-        raise BadInput("There is no such time.") from None
 
 
 WANTED = {"wanted": Provide(wanted, sync_to_thread=False)}

@@ -88,6 +88,15 @@ def organisation_gone(organisation: str) -> Letter:
     )  # fmt: skip
 
 
+def webhook_disabled(url: str, why: str) -> Letter:
+    return _letter(
+        "webhook_disabled",
+        "A webhook was disabled",
+        [f"The webhook {url} of your organisation at Seedlift was disabled: {why}.",
+         "Its log says what went wrong. Once it is repaired, enable it there and replay what it has missed."],
+    )  # fmt: skip
+
+
 def notice(what: str) -> Letter:
     """Tells of a change that only the owner should have made."""
     return _letter(
