@@ -17,6 +17,7 @@ import httpx
 from msgspec import Struct
 
 from wire.addresses import Allow, allowed
+from wire.clock import utcnow
 from wire.version import VERSION
 
 TRY_S = 15.0
@@ -116,8 +117,8 @@ async def _judged(url: httpx.URL, allow: Allow) -> list[str]:
     """One that is not allowed spoils all: nobody means to have such a mixture."""
     try:
         found = await asyncio.get_running_loop().getaddrinfo(url.host, url.port or 443, type=socket.SOCK_STREAM)
-    except socket.gaierror as unknown:
-        raise _NotAllowed(f"The name {url.host} cannot be looked up: {unknown.strerror}") from None
+    except (socket.gaierror, UnicodeError) as unknown:
+        raise _NotAllowed(f"The name {url.host} cannot be looked up: {unknown}") from None
     addresses = list(dict.fromkeys(str(place[0]).partition("%")[0] for *_, place in found))
     for address in addresses:
         if not allowed(address, allow):
@@ -154,7 +155,7 @@ def _retry_after_s(answer: httpx.Response) -> float | None:
         at = parsedate_to_datetime(said)
     except ValueError:
         return None
-    return max(0.0, at.timestamp() - time.time())
+    return max(0.0, at.timestamp() - utcnow().timestamp())
 
 
 def _said(text: str) -> str:

@@ -28,9 +28,10 @@ async def test_a_name_that_leads_inside_is_not_contacted(receiver: Receiver) -> 
     assert receiver.posts == []
 
 
-async def test_a_name_that_nobody_knows_is_a_failure_with_a_sentence() -> None:
-    outcome = await sent("https://nobody.invalid/")
-    assert str(outcome.failure).startswith("The name nobody.invalid cannot be looked up")
+@pytest.mark.parametrize("name", ["nobody.invalid", "a" * 64 + ".example.org"])
+async def test_a_name_that_leads_nowhere_is_a_failure_with_a_sentence(name: str) -> None:
+    outcome = await sent(f"https://{name}/")
+    assert str(outcome.failure).startswith(f"The name {name} cannot be looked up")
 
 
 async def test_the_name_is_what_the_receiver_and_its_certificate_are_asked_for(tmp_path: Path) -> None:
