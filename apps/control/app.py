@@ -26,10 +26,13 @@ from control.accounts import routes as accounts_routes
 from control.accounts.oidc import Providers
 from control.accounts.permissions import ANYBODY
 from control.accounts.throttle import Throttle
+from control.admin import directory_routes, verb_routes
 from control.admin import routes as admin_routes
+from control.announcements import routes as announcements_routes
 from control.audit import routes as audit_routes
 from control.delivery import routes as delivery_routes
 from control.feed import routes as feed_routes
+from control.flags import routes as flags_routes
 from control.fleet import operator_routes
 from control.jobs import routes as jobs_routes
 from control.mail import routes as mail_routes
@@ -66,6 +69,10 @@ ROUTES = [
     *stream.ROUTES,
     *feed_routes.ROUTES,
     *webhooks_routes.ROUTES,
+    *directory_routes.ROUTES,
+    *verb_routes.ROUTES,
+    *flags_routes.ROUTES,
+    *announcements_routes.ROUTES,
 ]
 FOR_EVERYBODY = [
     *accounts_routes.FOR_EVERYBODY,

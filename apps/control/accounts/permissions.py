@@ -60,6 +60,12 @@ class Permission(StrEnum):
     MAILS_READ = "mails.read"
     ROLES_READ = "roles.read"
     ROLES_WRITE = "roles.write"
+    PLATFORM_READ = "platform.read"
+    PEOPLE_READ = "people.read"
+    PEOPLE_WRITE = "people.write"
+    JOBS_TERMINATE = "jobs.terminate"
+    FLAGS_WRITE = "flags.write"
+    ANNOUNCEMENTS_WRITE = "announcements.write"
 
 
 P, O, R = Permission, OrgRole, PlatformRole  # noqa: E741 - the table below is read by columns
@@ -93,6 +99,12 @@ ON_PLATFORM: dict[Permission, frozenset[PlatformRole]] = {
     P.MAILS_READ: frozenset({R.ADMIN, R.SUPERADMIN}),  # without a server its links open other people's accounts
     P.ROLES_READ: frozenset({R.ADMIN, R.SUPERADMIN}),
     P.ROLES_WRITE: frozenset({R.ADMIN, R.SUPERADMIN}),
+    P.PLATFORM_READ: frozenset({R.SUPPORT, R.OPERATOR, R.ADMIN, R.SUPERADMIN}),  # figures, organisations, jobs
+    P.PEOPLE_READ: frozenset({R.SUPPORT, R.ADMIN, R.SUPERADMIN}),  # whoever runs machines need not know who is who
+    P.PEOPLE_WRITE: frozenset({R.ADMIN, R.SUPERADMIN}),
+    P.JOBS_TERMINATE: frozenset({R.OPERATOR, R.ADMIN, R.SUPERADMIN}),
+    P.FLAGS_WRITE: frozenset({R.ADMIN, R.SUPERADMIN}),
+    P.ANNOUNCEMENTS_WRITE: frozenset({R.OPERATOR, R.ADMIN, R.SUPERADMIN}),
 }
 BY_SESSION = frozenset({P.PROFILE_READ, P.PROFILE_WRITE})
 """Whoever is signed in, in whatever organisation or none; a key belongs to one, and never writes a profile."""

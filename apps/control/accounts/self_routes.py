@@ -13,6 +13,7 @@ from control.accounts.schemas import Register
 from control.accounts.self_schemas import Address, ChangeEmail, ChangePassword, Leave, Registered, Reset, Token
 from control.accounts.throttle import Throttle
 from control.auth import Principal, actor_of, session_cookie
+from control.flags import service as flags
 from control.http import Asked, client_ip, tell_rate
 from control.plane import Plane
 from wire.clock import utcnow
@@ -36,6 +37,7 @@ async def register(
 ) -> Registered:
     """Whether the address had an account already is told to its mailbox alone."""
     now = utcnow()
+    await flags.check_registration(plane)
     tell_rate(request, (await throttling.hit(throttle.REGISTER, throttle.address(client_ip(request)), now=now)).headers)
     async with evenly(plane, HASH_S):
         email = await verification.register(plane, data.email, data.password, data.name, actor_of(request), now)

@@ -10,6 +10,8 @@ from uuid import UUID
 
 from prometheus_client import Counter
 
+from control.flags import service as flags
+from control.flags.service import Flag
 from control.plane import Plane
 from control.webhooks import calls, sending, signing
 from control.webhooks.calls import Due
@@ -42,7 +44,8 @@ async def step(plane: Plane, now: datetime) -> bool:
             ended.clear()
             if room := ABREAST - len(under_way):
                 async with plane.working() as tx:
-                    taken = await calls.take(tx, plane.settings, utcnow(), room)
+                    is_on = await flags.is_on(tx, Flag.WEBHOOKS)
+                    taken = await calls.take(tx, plane.settings, utcnow(), room) if is_on else []
                 for due in taken:
                     under_way.add(due.id)
                     group.create_task(one(due))
