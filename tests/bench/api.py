@@ -188,8 +188,8 @@ async def main() -> None:
         sets = ["control.trusted_proxies=127.0.0.1"]
         async with up.running(folder, "--agents", "0", demo=False, sets=sets) as stack:
             found, paced, bare = await measure(stack, *((2, LISTED // 10) if given.quick else (10, LISTED)))
-    check(found, paced)
     shown(found, paced, bare)
+    check(found, paced)
     rates = {(each.what, each.clients): each.load.rate for each in found}
     figures = [
         Figure(name="api.create_p99_ms", value=paced.p99_ms, unit="ms", target=P99_TARGET_MS),
