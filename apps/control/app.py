@@ -30,10 +30,13 @@ from control.accounts import routes as accounts_routes
 from control.accounts.oidc import Providers
 from control.accounts.permissions import ANYBODY
 from control.accounts.throttle import Throttle
+from control.admin import directory_routes, sweep_routes, verb_routes
 from control.admin import routes as admin_routes
-from control.admin import sweep_routes
+from control.announcements import routes as announcements_routes
 from control.audit import routes as audit_routes
 from control.delivery import routes as delivery_routes
+from control.feed import routes as feed_routes
+from control.flags import routes as flags_routes
 from control.fleet import operator_routes
 from control.jobs import routes as jobs_routes
 from control.mail import routes as mail_routes
@@ -44,6 +47,7 @@ from control.stream import Hub
 from control.torrents import blocklist_routes
 from control.torrents import routes as torrents_routes
 from control.watch import Watch
+from control.webhooks import routes as webhooks_routes
 from telemetry.correlation import HTTP_HEADER
 
 WEB_DIR = Path(__file__).parents[1] / "web"
@@ -77,6 +81,12 @@ ROUTES = [
     *audit_routes.ROUTES,
     *mail_routes.ROUTES,
     *stream.ROUTES,
+    *feed_routes.ROUTES,
+    *webhooks_routes.ROUTES,
+    *directory_routes.ROUTES,
+    *verb_routes.ROUTES,
+    *flags_routes.ROUTES,
+    *announcements_routes.ROUTES,
 ]
 FOR_EVERYBODY = [
     *accounts_routes.FOR_EVERYBODY,

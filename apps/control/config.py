@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from control import vault
 from control.vault import Vault
+from wire.addresses import Allow, parse_allow
 
 
 class Settings(Struct, frozen=True, kw_only=True, dict=True):
@@ -94,6 +95,10 @@ class Settings(Struct, frozen=True, kw_only=True, dict=True):
     smtp_ca_file: Path | None = None
     """Whom to trust beside the system's authorities."""
 
+    # Webhooks.
+    webhook_allow: str = ""
+    """`<cidr>,<cidr>`: refused address ranges that webhooks may be in."""
+
     # Waits, in seconds; all are divided by `time_scale`.
     time_scale: float = 1.0
     lease_s: float = 20
@@ -139,6 +144,10 @@ class Settings(Struct, frozen=True, kw_only=True, dict=True):
         """Address ranges of otherwise refused space that a pool's agents may talk to."""
         pools = (each.partition("=") for each in self.pool_allow.split(";"))
         return [r.strip() for name, _, ranges in pools if name.strip() == pool for r in ranges.split(",") if r.strip()]
+
+    @property
+    def webhook_ranges(self) -> Allow:
+        return parse_allow(each for each in self.webhook_allow.split(",") if each.strip())
 
     @property
     def secure_cookies(self) -> bool:

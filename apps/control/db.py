@@ -5,6 +5,8 @@ transaction names who asks. Loops and the fleet listener open `Database.working(
 """
 
 import datetime as dt
+import math
+import time
 import uuid
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -17,6 +19,7 @@ from sqlalchemy import (
     BigInteger,
     DateTime,
     Dialect,
+    Engine,
     Integer,
     LargeBinary,
     Row,
@@ -24,13 +27,16 @@ from sqlalchemy import (
     TextClause,
     TypeDecorator,
     Uuid,
+    event,
     text,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
-from sqlalchemy.exc import DBAPIError, InterfaceError
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import DBAPIError, InterfaceError, InvalidatePoolError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import DeclarativeBase
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from wire.ids import OrgId, PersonId
 
@@ -38,6 +44,9 @@ POOL_SIZE = 8
 """Connections a process keeps per role; a request holds one for two short transactions at most."""
 POOL_OVERFLOW = 8
 POOL_WAIT_S = 10
+PING_AFTER_S = 0.5
+"""A connection that lay idle for so long is asked whether it is still there. PostgreSQL is not restarted quicker; who
+held one when it went is told so by the first statement, and then all that are older are thrown away."""
 STATEMENT_TIMEOUT_MS = 15_000
 IDLE_IN_TRANSACTION_MS = 30_000
 CONNECT_TIMEOUT_S = 5
@@ -157,12 +166,11 @@ def is_away(failure: BaseException) -> bool:
 
 
 def _engine(url: str) -> AsyncEngine:
-    return create_async_engine(
+    engine = create_async_engine(
         url,
         pool_size=POOL_SIZE,
         max_overflow=POOL_OVERFLOW,
         pool_timeout=POOL_WAIT_S,
-        pool_pre_ping=True,
         json_serializer=lambda value: msgspec.json.encode(value).decode(),
         json_deserializer=msgspec.json.decode,
         connect_args={
@@ -174,3 +182,22 @@ def _engine(url: str) -> AsyncEngine:
             },
         },
     )
+    _ping_idle(engine.sync_engine)
+    return engine
+
+
+def _ping_idle(engine: Engine) -> None:
+    """As `pool_pre_ping`, but for what lay idle: under load it would be a round trip more for each transaction."""
+
+    @event.listens_for(engine, "checkin")
+    def left(_: object, record: ConnectionPoolEntry) -> None:
+        record.info["left_at"] = time.monotonic()
+
+    @event.listens_for(engine, "checkout")
+    def taken(connection: DBAPIConnection, record: ConnectionPoolEntry, _: object) -> None:
+        if time.monotonic() - record.info.get("left_at", math.inf) < PING_AFTER_S:
+            return
+        try:
+            engine.dialect.do_ping(connection)
+        except engine.dialect.loaded_dbapi.Error:
+            raise InvalidatePoolError from None  # the pool opens another, and asks again

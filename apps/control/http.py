@@ -212,6 +212,14 @@ def request_id(request: Asked) -> str:
     return str(request.scope["state"]["request_id"])
 
 
+def utc(at: dt.datetime | None) -> dt.datetime | None:
+    """A caller's time; one without an offset is UTC."""
+    try:
+        return at and (at if at.tzinfo else at.replace(tzinfo=dt.UTC)).astimezone(dt.UTC)
+    except OverflowError:
+        raise BadInput("There is no such time.") from None
+
+
 def tell_rate(request: Asked, headers: Mapping[str, str]) -> None:
     """RateLimit headers, on whatever will be answered; several rules make a list, the narrowest first."""
     told = request.scope["state"].setdefault("rate_limit", {})
@@ -271,14 +279,6 @@ def from_json(body: bytes, kind: type[T]) -> T:
         raise BadInput(str(bad)) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as bad:
         raise Refusal(f"The body is not JSON: {bad}", code="bad_json") from None
-
-
-def utc(at: dt.datetime | None) -> dt.datetime | None:
-    """As somebody wrote it; without an offset it is UTC."""
-    try:
-        return at and (at if at.tzinfo else at.replace(tzinfo=dt.UTC)).astimezone(dt.UTC)
-    except OverflowError:
-        raise BadInput("There is no such time.") from None
 
 
 def _no_nul(body: bytes) -> None:

@@ -30,11 +30,11 @@ class Plane(Struct, frozen=True, kw_only=True, eq=False):
 
     @asynccontextmanager
     async def asking(self, who: Asker) -> AsyncIterator[Tx]:
-        """A request's transaction; once it has committed, the relay hears of what it put into the outbox."""
+        """A request's transaction; once it has committed, relay and feed hear of what it put into the outbox."""
         async with self.db.asking(who) as tx:
             yield tx
         if outbox.written(tx):
-            await self.nudge("relay")
+            await self._told()
 
     @asynccontextmanager
     async def working(self) -> AsyncIterator[Tx]:
@@ -42,7 +42,12 @@ class Plane(Struct, frozen=True, kw_only=True, eq=False):
         async with self.db.working() as tx:
             yield tx
         if outbox.written(tx):
-            await self.nudge("relay")
+            await self._told()
+
+    async def _told(self) -> None:
+        """What leaves by the outbox stands in the feed, mostly."""
+        await self.nudge("relay")
+        await self.nudge("feed")
 
     async def nudge(self, loop: str) -> None:
         """Never fails: the loop's own tick comes anyway."""

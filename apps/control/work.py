@@ -3,11 +3,13 @@
 from control.config import Settings
 from control.loops import (
     blocked,
+    calls,
     close,
     dispatch,
     driver,
     ensure,
     expire,
+    feed,
     finish,
     gauges,
     lost,
@@ -52,6 +54,8 @@ def loops(settings: Settings) -> list[Loop]:
         Loop("expire", expire.step, 12 * settings.tick_s),
         Loop("warn", warn.step, 4 * settings.tick_s),
         Loop("mail", mail.step, 2 * settings.tick_s),
+        Loop("feed", feed.step, settings.tick_s / 5),
+        Loop("calls", calls.step, settings.tick_s),
         Loop("retention", retention.step, 10 * MINUTE_S),
         Loop("sweep", sweep.step, 10 * MINUTE_S),
         Loop("uploads", uploads.step, HOUR_S),

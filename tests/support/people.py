@@ -53,6 +53,12 @@ class People(Struct, frozen=True):
                 tx.add(Member(org_id=org, person_id=person, role=role, joined_at=now))
         return Someone(person, email, org)
 
+    async def without_password(self, *who: Someone) -> None:
+        """Nobody is asked for one then: the sign-in of just now is proof enough."""
+        async with self.plane.working() as tx:
+            for each in who:
+                (await tx.get_one(Person, each.person)).password_hash = None
+
     async def owner(self) -> Someone:
         """Of an organisation of his own."""
         return await self.join(await self.organisation(), OrgRole.OWNER)

@@ -8,6 +8,7 @@ import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import msgspec
@@ -87,18 +88,23 @@ class Up:
     @asynccontextmanager
     async def database(self) -> AsyncIterator[asyncpg.Connection]:
         """As the role that sees every organisation."""
-        kept = json.loads((self.data / "secrets" / "kept.json").read_bytes())
-        connection = await asyncpg.connect(
-            host="127.0.0.1",
-            port=self.port + 4,
-            user="seedlift_work",
-            password=kept["postgres"]["work"],
-            database="seedlift",
-        )
+        connection = await asyncpg.connect(**self._database())
         try:
             yield connection
         finally:
             await connection.close()
+
+    @asynccontextmanager
+    async def pool(self, size: int) -> AsyncIterator[asyncpg.Pool]:
+        """The same, several at once."""
+        async with asyncpg.create_pool(**self._database(), min_size=size, max_size=size) as pool:
+            yield pool
+
+    def _database(self) -> dict[str, Any]:
+        kept = json.loads((self.data / "secrets" / "kept.json").read_bytes())
+        password = kept["postgres"]["work"]
+        server = {"host": "127.0.0.1", "port": self.port + 4, "database": "seedlift"}
+        return {**server, "user": "seedlift_work", "password": password}
 
     async def stop(self, *, how: signal.Signals = signal.SIGTERM) -> int:
         if self.process.returncode is None:

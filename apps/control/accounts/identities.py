@@ -23,6 +23,7 @@ from control.audit import service as audit
 from control.audit.service import Actor
 from control.db import Asker, Tx, name_asker
 from control.errors import BadInput, Conflict, NotFound
+from control.flags import service as flags
 from control.mail import letters
 from control.mail import service as mails
 from control.plane import Plane
@@ -76,6 +77,7 @@ async def _offered(plane: Plane, claims: Claims, email: str, actor: Actor, now: 
 
 
 async def _made(plane: Plane, claims: Claims, email: str, browser: Browser, actor: Actor, now: dt.datetime) -> SignedIn:
+    await flags.check_registration(plane)
     person, org = PersonId(new_id()), OrgId(new_id())
     async with plane.asking(Asker(org=org, person=person)) as tx:
         label = email.partition("@")[0]

@@ -49,6 +49,8 @@ class Permission(StrEnum):
     ORGANISATION_WRITE = "organisation.write"
     ORGANISATION_DELETE = "organisation.delete"
     MEMBERS_WRITE = "members.write"
+    WEBHOOKS_READ = "webhooks.read"
+    WEBHOOKS_WRITE = "webhooks.write"
     FLEET_READ = "fleet.read"
     FLEET_WRITE = "fleet.write"
     AUDIT_READ = "audit.read"
@@ -68,6 +70,12 @@ class Permission(StrEnum):
     CASES_WRITE = "cases.write"
     ROLES_READ = "roles.read"
     ROLES_WRITE = "roles.write"
+    PLATFORM_READ = "platform.read"
+    PEOPLE_READ = "people.read"
+    PEOPLE_WRITE = "people.write"
+    JOBS_TERMINATE = "jobs.terminate"
+    FLAGS_WRITE = "flags.write"
+    ANNOUNCEMENTS_WRITE = "announcements.write"
 
 
 P, O, R = Permission, OrgRole, PlatformRole  # noqa: E741 - the table below is read by columns
@@ -88,6 +96,8 @@ IN_ORGANISATION: dict[Permission, frozenset[OrgRole]] = {
     P.AUDIT_READ: _from(O.ADMIN),
     P.MEMBERS_WRITE: _from(O.ADMIN),  # roles up to one's own, and invitations
     P.ORGANISATION_WRITE: _from(O.ADMIN),
+    P.WEBHOOKS_READ: _from(O.ADMIN),  # their addresses may be secrets
+    P.WEBHOOKS_WRITE: _from(O.ADMIN),
     P.ORGANISATION_DELETE: _from(O.OWNER),
 }
 ON_PLATFORM: dict[Permission, frozenset[PlatformRole]] = {
@@ -109,6 +119,12 @@ ON_PLATFORM: dict[Permission, frozenset[PlatformRole]] = {
     P.CASES_WRITE: frozenset({R.ADMIN, R.SUPERADMIN}),
     P.ROLES_READ: frozenset({R.ADMIN, R.SUPERADMIN}),
     P.ROLES_WRITE: frozenset({R.ADMIN, R.SUPERADMIN}),
+    P.PLATFORM_READ: frozenset({R.SUPPORT, R.OPERATOR, R.ADMIN, R.SUPERADMIN}),  # figures, organisations, jobs
+    P.PEOPLE_READ: frozenset({R.SUPPORT, R.ADMIN, R.SUPERADMIN}),  # whoever runs machines need not know who is who
+    P.PEOPLE_WRITE: frozenset({R.ADMIN, R.SUPERADMIN}),
+    P.JOBS_TERMINATE: frozenset({R.OPERATOR, R.ADMIN, R.SUPERADMIN}),
+    P.FLAGS_WRITE: frozenset({R.ADMIN, R.SUPERADMIN}),
+    P.ANNOUNCEMENTS_WRITE: frozenset({R.OPERATOR, R.ADMIN, R.SUPERADMIN}),
 }
 BY_SESSION = frozenset({P.PROFILE_READ, P.PROFILE_WRITE})
 """Whoever is signed in, in whatever organisation or none; a key belongs to one, and never writes a profile."""
@@ -126,6 +142,7 @@ PRESETS: dict[str, frozenset[Permission]] = {
             P.JOBS_READ,
             P.FILES_FETCH,
             P.ORGANISATION_READ,
+            P.WEBHOOKS_READ,
             P.FLEET_READ,
             P.DEAD_LETTERS_READ,
             P.PLANS_READ,

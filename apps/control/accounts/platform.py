@@ -23,7 +23,9 @@ async def listed(tx: Tx) -> list[Person]:
     return list(await tx.scalars(found.limit(LISTED_MAX)))
 
 
-async def give(tx: Tx, who: Known, email: str, role: PlatformRole, actor: Actor, now: dt.datetime) -> Person:
+async def give(
+    tx: Tx, who: Known, email: str, role: PlatformRole, reason: str, actor: Actor, now: dt.datetime
+) -> Person:
     mine, other = await both(tx, who, Person.email == clean_email(email))
     if mine not in ON_PLATFORM[Permission.ROLES_WRITE]:
         raise Denied(Permission.ROLES_WRITE, "you do not have it any more.")
@@ -32,7 +34,8 @@ async def give(tx: Tx, who: Known, email: str, role: PlatformRole, actor: Actor,
     if not may_give(mine, role, other.platform_role):
         raise Denied(Permission.ROLES_WRITE, f"as {mine} you do not give or take a higher role.")
     before, other.platform_role = other.platform_role, role
-    await audit.record(tx, actor, "person.role_given", f"person:{other.id}", now, before=before, after=role)
+    told = {"before": before, "after": role, "reason": reason}
+    await audit.record(tx, actor, "person.role_given", f"person:{other.id}", now, **told)
     await tx.flush()
     return other
 

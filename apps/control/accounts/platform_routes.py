@@ -9,6 +9,8 @@ from msgspec import Struct
 
 from control.accounts import platform
 from control.accounts.permissions import Permission, PlatformRole
+from control.accounts.proof import Reason, prove
+from control.accounts.throttle import Throttle
 from control.auth import Principal, actor_of
 from control.http import Asked
 from control.plane import Plane
@@ -21,6 +23,9 @@ class GiveRole(Struct, frozen=True, forbid_unknown_fields=True):
     email: str
     role: PlatformRole
     """`user` takes every other one away."""
+    reason: Reason
+    password: str | None = None
+    """Once more; who has none signs in again first."""
 
 
 class RoleView(Struct, frozen=True):
@@ -42,15 +47,21 @@ async def list_roles(plane: NamedDependency[Plane], who: NamedDependency[Princip
 @put(
     "/admin/roles",
     permission=Permission.ROLES_WRITE,
-    refuses=[404],
-    summary="Give somebody a role on the platform: none above your own, and not to yourself",
+    refuses=[404, 429],
+    summary="Give somebody a role on the platform, with a reason and your password; none above your own",
     tags=TAG,
 )
 async def give_role(
-    data: JSONBody[GiveRole], request: Asked, plane: NamedDependency[Plane], who: NamedDependency[Principal]
+    data: JSONBody[GiveRole],
+    request: Asked,
+    plane: NamedDependency[Plane],
+    who: NamedDependency[Principal],
+    throttling: NamedDependency[Throttle],
 ) -> RoleView:
+    await prove(plane, throttling, request, who, data.password)
     async with plane.working() as tx:
-        given = await platform.give(tx, who, data.email, data.role, actor_of(request, who), utcnow())
+        actor = actor_of(request, who)
+        given = await platform.give(tx, who, data.email, data.role, data.reason, actor, utcnow())
     return RoleView(given.id, given.email, given.platform_role)
 
 

@@ -1,7 +1,9 @@
 """Proof, before something that a borrowed browser must not do: the password once more, or a sign-in of just now."""
 
 import datetime as dt
+from typing import Annotated
 
+from msgspec import Meta
 from sqlalchemy import select
 
 from control.accounts import passwords, throttle
@@ -14,6 +16,8 @@ from control.plane import Plane
 from wire.clock import utcnow
 from wire.units import MINUTE_S
 
+Reason = Annotated[str, Meta(min_length=10, max_length=500)]
+"""Of what is done to others, beside the proof: somebody will read it in a year."""
 FRESH_S = 10 * MINUTE_S
 """For who has no password: signed in with the passkey or the other provider within this."""
 

@@ -22,6 +22,7 @@ from control.accounts.self_schemas import (
 )
 from control.accounts.throttle import Throttle
 from control.auth import Principal, actor_of, session_cookie
+from control.flags import service as flags
 from control.http import Asked, client_ip, tell_rate
 from control.plane import Plane
 from wire.clock import utcnow
@@ -45,6 +46,7 @@ async def register(
 ) -> Registered:
     """Whether the address had an account already is told to its mailbox alone."""
     now, actor = utcnow(), actor_of(request)
+    await flags.check_registration(plane)
     await bots.count(plane, throttling, request, throttle.REGISTER, data.bot_check, now)
     async with evenly(plane, HASH_S):
         email = await verification.register(plane, data.email, data.password, data.name, data.terms, actor, now)

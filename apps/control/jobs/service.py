@@ -20,7 +20,7 @@ from control.jobs.model import Event, Job
 from control.torrents import blocklist
 from control.torrents import service as torrents
 from control.torrents.model import File, Torrent
-from control.torrents.sent import Sent
+from control.torrents.sent import Sent, Wishes
 from control.transfers import model as transfers
 from control.transfers import release
 from control.transfers.model import Object, Part, Seed, Transfer
@@ -75,10 +75,14 @@ async def add(
     torrent = await _asked_for(tx, org, sent, settings, now)
     asked_by = sent.hashes.known if sent.hashes else ()
     await blocklist.check(tx, *asked_by, torrent.v1, torrent.v2)
-    if (asked := await active(tx, org, torrent)) is not None:
-        return Added(asked, created=False)
+    asked, last = await _before(tx, org, torrent)
+    if asked is not None:
+        return Added(await get(tx, org, asked), created=False)
     await quota.check_open(tx, org)
-    transfer = await _last_transfer(tx, torrent)
+    # Held, if the torrent had one: what it stored is not fetched twice, and its epochs go on, so that no object's name
+    # is used twice.
+    transfer = await transfers.locked(tx, last) if last else None
+    is_plain = transfer is None and not torrent.metadata_known and sent.wishes == Wishes()
     if transfer is None:
         transfer = await _new_transfer(tx, org, torrent, settings, correlation_id, now)
     else:
@@ -92,7 +96,8 @@ async def add(
     tx.add(job)
     await tx.flush()
     follow.tell(tx, job, None, now=now, who=actor.name, why="added")
-    await holders.settle(tx, transfer, now=now, who=actor.name, why="added")
+    if not is_plain:  # then a new transfer is as its one job wants it
+        await holders.settle(tx, transfer, now=now, who=actor.name, why="added")
     if job.intent is Intent.RUN:
         await holders.allow(tx, transfer, now)
     await follow.one(tx, job, transfer, now=now, who=actor.name, why="added")
@@ -114,20 +119,22 @@ async def _asked_for(tx: Tx, org: OrgId, sent: Sent, settings: Settings, now: dt
     return row[2] if row else await torrents.of_url(tx, org, sent.url, now)
 
 
-async def active(tx: Tx, org: OrgId, torrent: Torrent) -> Whole | None:
-    names = await torrents.names_of(tx, torrent)
-    found = _whole(org).where(Job.torrent_id.in_(names), Job.state.in_(JOB_ACTIVE)).limit(1)
-    row = (await tx.execute(found)).first()
-    return Whole(*row) if row else None
+async def active(tx: Tx, org: OrgId, torrent: Torrent) -> UUID | None:
+    """The job that asks for it already."""
+    return await tx.scalar(_active(org, torrent))
 
 
-async def _last_transfer(tx: Tx, torrent: Torrent) -> Transfer | None:
-    """Held, if the torrent had one: what it stored is not fetched twice, and its epochs go on, so that no object's name
-    is used twice."""
-    last = await tx.scalar(
-        select(Transfer.id).where(Transfer.torrent_id == torrent.id).order_by(Transfer.id.desc()).limit(1)
-    )
-    return await transfers.locked(tx, last) if last else None
+def _active(org: OrgId, torrent: Torrent) -> Select[UUID]:
+    mine = (Job.org_id == org, Job.removed_at.is_(None), Job.state.in_(JOB_ACTIVE))
+    return select(Job.id).where(*mine, Job.torrent_id.in_(torrents.names_of(torrent))).limit(1)
+
+
+async def _before(tx: Tx, org: OrgId, torrent: Torrent) -> tuple[UUID | None, UUID | None]:
+    """The job that asks for it already, and the last transfer that it had; in one round trip."""
+    last = select(Transfer.id).where(Transfer.torrent_id == torrent.id).order_by(Transfer.id.desc()).limit(1)
+    both = select(_active(org, torrent).scalar_subquery(), last.scalar_subquery())
+    asked, known = (await tx.execute(both)).one()
+    return asked, known
 
 
 async def take_up(tx: Tx, transfer: Transfer, torrent: Torrent, actor: Actor, why: str, now: dt.datetime) -> None:

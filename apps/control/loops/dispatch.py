@@ -8,6 +8,8 @@ from sqlalchemy import Row, func, or_, select
 
 from control import outbox
 from control.db import Tx
+from control.flags import service as flags
+from control.flags.service import Flag
 from control.fleet.model import Agent
 from control.loops import driver
 from control.loops.fairness import Waiting, fair
@@ -39,7 +41,7 @@ async def step(plane: Plane, now: datetime) -> bool:
         if not await driver.alone(tx, "dispatch"):
             return False
         await _settle(tx, plane, now)
-        rooms = await _room(tx, plane, now)
+        rooms = await _room(tx, plane, now) if await flags.is_on(tx, Flag.DISPATCH) else {}
         for pool, room in rooms.items():
             await _offer_again(tx, plane, pool, now)
             await _offer_new(tx, plane, pool, min(room, OPEN_MAX), now)

@@ -6,10 +6,13 @@ from sqlalchemy import ColumnElement, delete, select
 from sqlalchemy.orm import DeclarativeBase
 
 from control.accounts.model import Answer, Invitation, Rate, Session, Voucher
+from control.feed.model import FeedRow
+from control.feed.service import KEPT_S as FEED_S
 from control.fleet.model import Certificate, EnrolToken
 from control.loops import driver
 from control.mail.model import Mail
 from control.plane import Plane
+from control.webhooks.model import Call
 from wire.units import DAY_S
 
 ANSWERS_S = DAY_S
@@ -21,6 +24,8 @@ INVITATIONS_S = 30 * DAY_S
 VOUCHERS_S = DAY_S
 MAILS_S = 30 * DAY_S
 """That a mail was sent, or why not, can be looked up for a month."""
+CALLS_S = 30 * DAY_S
+"""As long as what they tell of: until then they can be replayed."""
 AT_ONCE = 1_000
 
 
@@ -33,6 +38,8 @@ async def step(plane: Plane, now: datetime) -> bool:
         (Voucher, Voucher.expires_at < now - timedelta(seconds=VOUCHERS_S)),
         (Mail, Mail.ended_at < now - timedelta(seconds=MAILS_S)),
         (Rate, Rate.over_at < now.timestamp()),
+        (FeedRow, FeedRow.at < now - timedelta(seconds=FEED_S)),
+        (Call, Call.created_at < now - timedelta(seconds=CALLS_S)),
         (EnrolToken, EnrolToken.expires_at < now - timedelta(seconds=TOKENS_S)),
     ]
     removed = 0

@@ -128,6 +128,15 @@ def unsuspended(whose: str) -> Letter:
     return plain("unsuspended", "No longer suspended", [f"{whose} at Seedlift can be used again."])
 
 
+def webhook_disabled(url: str, why: str) -> Letter:
+    return _letter(
+        "webhook_disabled",
+        "A webhook was disabled",
+        [f"The webhook {url} of your organisation at Seedlift was disabled: {why}.",
+         "Its log says what went wrong. Once it is repaired, enable it there and replay what it has missed."],
+    )  # fmt: skip
+
+
 def notice(what: str) -> Letter:
     """Tells of a change that only the owner should have made."""
     return _letter(

@@ -8,7 +8,7 @@ import datetime as dt
 import hashlib
 from uuid import UUID
 
-from sqlalchemy import insert, or_, select, update
+from sqlalchemy import Select, insert, or_, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from control.db import Tx
@@ -56,10 +56,9 @@ def url_hash(url: str) -> bytes:
     return hashlib.sha256(url.encode()).digest()
 
 
-async def names_of(tx: Tx, torrent: Torrent) -> list[UUID]:
+def names_of(torrent: Torrent) -> Select[UUID]:
     """The ids under which this torrent is known: its own, and its aliases'."""
-    aliases = await tx.scalars(select(Torrent.id).where(Torrent.alias_of == torrent.id))
-    return [torrent.id, *aliases]
+    return select(Torrent.id).where(or_(Torrent.id == torrent.id, Torrent.alias_of == torrent.id))
 
 
 async def _found(tx: Tx, scope: OrgId, hashes: InfoHashes) -> list[Torrent] | None:
@@ -79,9 +78,12 @@ async def _found(tx: Tx, scope: OrgId, hashes: InfoHashes) -> list[Torrent] | No
 async def _made(tx: Tx, scope: OrgId, hashes: InfoHashes, now: dt.datetime) -> Torrent:
     """ON CONFLICT waits for whoever makes the same row at the same time, and takes his."""
     row = {"id": new_id(), "scope_id": scope, "v1": hashes.v1, "v2": hashes.v2, "created_at": now, "is_private": False}
-    await tx.execute(upsert(Torrent).values(row).on_conflict_do_nothing())
+    new = upsert(Torrent).values(row).on_conflict_do_nothing().returning(Torrent)
+    made: Torrent | None = await tx.scalar(new)
+    if made is not None:
+        return made
     found = await _found(tx, scope, hashes)
-    assert found, "just made, or found to be there"
+    assert found, "or there would have been no conflict"
     return found[0]
 
 

@@ -186,6 +186,8 @@ BODIES: dict[str, Any] = {
     "PATCH /organisation/members/": {"role": "viewer"},
     "PATCH /auth/passkeys/": {"name": "mine"},
     "PATCH /jobs/": {"name": "mine"},
+    "PATCH /webhooks/": {"description": "mine"},
+    "POST /webhooks/": {"since": "2026-01-01T00:00:00Z"},
 }
 """What an operation must be sent to look for its thing at all."""
 
@@ -197,6 +199,9 @@ async def _things(people: People, home: Someone) -> dict[str, str]:
     invited = await people.http.post("/organisation/invitations", json={"email": "a@example.org"}, headers=headers)
     key, _ = await people.key(home, READ_ONLY)
     sessions = (await people.http.get("/auth/sessions", headers=headers)).json()["items"]
+    hook = await people.http.post("/webhooks", json={"url": "https://example.org/"}, headers=headers)
+    webhook = hook.json()["webhook"]["id"]
+    called = await people.http.post(f"/webhooks/{webhook}/test", headers=headers)
     passkey, identity, mine = new_id(), new_id(), {"person_id": home.person, "created_at": utcnow()}
     async with people.plane.working() as tx:
         secret = {"credential_hash": passkey.bytes, "credential_id": passkey.bytes, "public_key": b""}
@@ -207,6 +212,8 @@ async def _things(people: People, home: Someone) -> dict[str, str]:
         "session": sessions[0]["id"],
         "passkey": str(passkey),
         "identity": str(identity),
+        "webhook_id": webhook,
+        "call_id": called.json()["id"],
         "job_id": made.json()["id"],
         "index": "0",
         "key_id": str(key),

@@ -254,9 +254,11 @@ async def test_a_role_on_the_platform_comes_from_somebody_with_no_lower_one(peop
     admin = await people.join(org, OrgRole.MEMBER, PlatformRole.ADMIN)
     user = await people.join(org, OrgRole.MEMBER)
     by_admin, by_user = await people.session(admin), await people.session(user)
+    await people.without_password(top, admin, user)
 
     async def give(who: Someone, role: str, headers: Headers) -> httpx.Response:
-        return await people.http.put("/admin/roles", json={"email": who.email, "role": role}, headers=headers)
+        body = {"email": who.email, "role": role, "reason": "they are to help from now on"}
+        return await people.http.put("/admin/roles", json=body, headers=headers)
 
     assert (await people.http.get("/fleet/agents", headers=by_user)).status_code == 403
     assert (await give(user, "operator", by_admin)).json()["role"] == "operator"
@@ -272,9 +274,10 @@ async def test_of_two_superadmins_who_take_it_from_each_other_at_once_one_stays(
     for _ in range(ROUNDS):
         pair = [await people.join(org, OrgRole.MEMBER, PlatformRole.SUPERADMIN) for _ in range(2)]
         sessions = [await people.session(each) for each in pair]
+        await people.without_password(*pair)
         async with asyncio.TaskGroup() as group:
             for other, headers in zip(reversed(pair), sessions, strict=True):
-                body = {"email": other.email, "role": "user"}
+                body = {"email": other.email, "role": "user", "reason": "one of us is too many"}
                 group.create_task(people.http.put("/admin/roles", json=body, headers=headers))
         roles = [(await people.http.get("/auth/me", headers=each)).json()["platform_role"] for each in sessions]
         assert sorted(roles) == ["superadmin", "user"]

@@ -22,7 +22,7 @@ TABLES = """SELECT relname FROM pg_class WHERE relkind IN ('r', 'v', 'm') AND re
             AND relname <> 'alembic_version' ORDER BY 1"""
 NAMED = """SELECT relname || '.' || attname FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid
            WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace AND attname IN ('org_id', 'scope_id')"""
-UNREADABLE = {"rates", "cases", "outbox", "audit_seals", "audit_unsealed"}
+UNREADABLE = {"rates", "cases", "outbox", "audit_seals", "audit_unsealed", "flags", "announcements"}
 EVERYBODYS = {"plans", "terms"}
 """What anybody may read, and nobody here write."""
 

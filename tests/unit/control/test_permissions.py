@@ -35,7 +35,8 @@ def of(role: OrgRole) -> set[str]:
 def test_each_role_of_an_organisation_adds_to_the_one_below() -> None:
     assert of(O.VIEWER) == {"jobs.read", "files.fetch", "organisation.read"}
     assert of(O.MEMBER) - of(O.VIEWER) == {"jobs.write", "keys.write"}
-    assert of(O.ADMIN) - of(O.MEMBER) == {"audit.read", "keys.manage", "members.write", "organisation.write"}
+    administers = {"audit.read", "keys.manage", "members.write", "organisation.write"}
+    assert of(O.ADMIN) - of(O.MEMBER) == administers | {"webhooks.read", "webhooks.write"}
     assert of(O.OWNER) - of(O.ADMIN) == {"organisation.delete"}
     assert of(O.VIEWER) < of(O.MEMBER) < of(O.ADMIN) < of(O.OWNER)
 
