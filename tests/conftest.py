@@ -1,20 +1,37 @@
 """Fixtures that every test may ask for, and which tests share a worker."""
 
+import re
+from functools import cache
 from pathlib import Path
 
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 pytest_plugins = ["tests.support.servers", "tests.support.control", "tests.support.people"]
 
-ROOT = Path(__file__).parent
+ROOT = Path(__file__).parent.parent
+ON_THE_STACK = re.compile(r"def test_\w+\([^)]*\b(stack|member)\b")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+class ByServers(LoadScopeScheduling):  # type: ignore[misc] # xdist is not typed
     """Those that share servers run one after another in one worker: a folder of integration tests, a system story,
     and all stories that are told on the one stack that they leave whole."""
-    for item in items:
-        place = item.path.relative_to(ROOT).parts
-        group = "/".join(place[:2]) if place[0] != "unit" else place[0]
-        if "stack" in getattr(item, "fixturenames", ()):
-            group = "system/stack"
-        item.add_marker(pytest.mark.xdist_group(group))
+
+    def _split_scope(self, nodeid: str) -> str:
+        return _shares(nodeid.partition("::")[0])
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
+    return ByServers(config, log)
+
+
+@cache
+def _shares(path: str) -> str:
+    folder = path.rpartition("/")[0]
+    if folder.startswith("tests/integration"):
+        return folder
+    if folder == "tests/system" and ON_THE_STACK.search((ROOT / path).read_text()):
+        return "the stack"
+    return path

@@ -8,6 +8,7 @@ const POLL_MS = 5000; // for jobs beyond the few streams that are open
 const PAGE = 50;
 const $ = (id) => document.getElementById(id);
 const rows = new Map();
+const gone = new Set();
 let cursor = null;
 let poll = null;
 
