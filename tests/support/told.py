@@ -65,6 +65,7 @@ PEOPLE: Room = {
     "DELETE /api/v1/auth/sessions/{session}": "session.ended",
     "GET /api/v1/auth/export": "person.exported",
     "POST /api/v1/auth/leave": "person.deleted",
+    "POST /api/v1/terms/accept": "terms.accepted",
 }
 ORGANISATIONS: Room = {
     "POST /api/v1/organisations": "organisation.created",
@@ -81,6 +82,16 @@ ORGANISATIONS: Room = {
     "POST /api/v1/invitations/accept": "member.joined",
     "GET /api/v1/audit.csv": "audit.exported",
     "GET /api/v1/audit.jsonl": "audit.exported",
+    "PATCH /api/v1/organisation/speed": "organisation.limited",
+}
+WEBHOOKS: Room = {
+    "POST /api/v1/webhooks": "webhook.added",
+    "PATCH /api/v1/webhooks/{webhook_id}": "webhook.changed",
+    "DELETE /api/v1/webhooks/{webhook_id}": "webhook.removed",
+    "POST /api/v1/webhooks/{webhook_id}/secret": "webhook.secret_turned",
+    "POST /api/v1/webhooks/{webhook_id}/test": "webhook.tested",
+    "POST /api/v1/webhooks/{webhook_id}/replay": "webhook.replayed",
+    "POST /api/v1/webhooks/{webhook_id}/calls/{call_id}/replay": "webhook.replayed",
 }
 JOBS: Room = {
     "POST /api/v1/torrents/inspect": Untold("Reads what was sent."),
@@ -106,12 +117,39 @@ PLATFORM: Room = {
     "POST /api/v1/fleet/agents/{agent}/drain": "fleet.draining",
     "POST /api/v1/fleet/agents/{agent}/retire": "fleet.retired",
     "PUT /api/v1/fleet/pools/{pool}": "fleet.pool_described",
+    "PATCH /api/v1/fleet/agents/{agent}/speed": "fleet.limited",
 }
-EVERYTHING = {**PEOPLE, **ORGANISATIONS, **JOBS, **PLATFORM}
+CONSOLE: Room = {
+    "POST /api/v1/admin/announcements": "announcement.made",
+    "DELETE /api/v1/admin/announcements/{announcement}": "announcement.taken_back",
+    "POST /api/v1/admin/jobs/{job_id}/terminate": "job.terminated",
+    "POST /api/v1/admin/people/{person_id}/sign-out": "person.signed_out",
+    "PUT /api/v1/admin/flags/{flag}": "flag.switched",
+    "PUT /api/v1/admin/plans/{plan}": "plan.described",
+    "PUT /api/v1/admin/plans/{plan}/default": "plan.made_default",
+    "DELETE /api/v1/admin/plans/{plan}": "plan.dropped",
+    "PUT /api/v1/admin/organisations/{org_id}/plan": "organisation.plan_changed",
+    "PUT /api/v1/admin/organisations/{org_id}/limits": "organisation.limits_changed",
+    "POST /api/v1/admin/storage/sweeps": "storage.sweep_asked",
+}
+ABUSE: Room = {
+    "POST /api/v1/admin/blocklist": "torrent.blocked",
+    "POST /api/v1/admin/blocklist/import": "torrent.blocked",
+    "POST /api/v1/admin/blocklist/remove": "torrent.unblocked",
+    "POST /api/v1/admin/people/{person_id}/suspend": "person.suspended",
+    "POST /api/v1/admin/people/{person_id}/unsuspend": "person.unsuspended",
+    "POST /api/v1/admin/organisations/{org_id}/suspend": "organisation.suspended",
+    "POST /api/v1/admin/organisations/{org_id}/unsuspend": "organisation.unsuspended",
+    "POST /api/v1/admin/terms": "terms.published",
+    "POST /api/v1/takedowns": "case.received",
+    "POST /api/v1/takedowns/{case_id}/counter-notice": "case.countered",
+    "POST /api/v1/admin/cases/{case_id}/decide": "case.decided",
+}
+EVERYTHING = {**PEOPLE, **ORGANISATIONS, **WEBHOOKS, **JOBS, **PLATFORM, **CONSOLE, **ABUSE}
 
 _SEEN = "'{seen_at,network,last_used_at,networks}'::text[]"
 """That a session or a key was seen is noted with whatever it asks for, and is no change of anybody's."""
-_BESIDE = "'{answers}'::text[]"
+_BESIDE = "'{answers,rates}'::text[]"
 """Tables that only remember that somebody asked."""
 _WATCH = f"""
 CREATE SCHEMA watched;
