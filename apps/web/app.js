@@ -92,6 +92,7 @@ function count(counts) {
 }
 
 function show(job) {
+  if (gone.has(job.id)) return; // asked for before it was removed
   let row = rows.get(job.id);
   if (!row) {
     row = build(job);
@@ -124,6 +125,7 @@ function hear(row, event, said) {
 }
 
 function drop(id) {
+  gone.add(id);
   forget(id);
   rows.get(id)?.element.remove();
   rows.delete(id);
