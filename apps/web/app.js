@@ -7,6 +7,7 @@ const POLL_MS = 5000; // for jobs beyond the few streams that are open
 const PAGE = 50;
 const $ = (id) => document.getElementById(id);
 const rows = new Map();
+const gone = new Set();
 let cursor = null;
 let poll = null;
 
@@ -79,6 +80,7 @@ function count(counts) {
 }
 
 function show(job) {
+  if (gone.has(job.id)) return; // asked for before it was removed
   let row = rows.get(job.id);
   if (!row) {
     row = build(job);
@@ -111,6 +113,7 @@ function hear(row, event, said) {
 }
 
 function drop(id) {
+  gone.add(id);
   forget(id);
   rows.get(id)?.element.remove();
   rows.delete(id);
