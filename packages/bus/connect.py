@@ -50,6 +50,9 @@ WRITE_S = 2.0
 """A message that does not get into the socket within this is not said: callers go on."""
 CLOSE_S = 2.0
 """Closing is polite, not necessary."""
+LOOK_S = 1.0
+"""How often it is looked whether a connection still is one: nats-py calls back only when its goodbye to a server has
+ended, and for one that is gone that takes half a minute."""
 PENDING_MESSAGES_MAX = 8192
 PENDING_BYTES_MAX = 8 * MIB
 """Per subscription; beyond it the newest are dropped, and counted in the log as slow."""
@@ -286,18 +289,24 @@ class _Link:
                     error_cb=_said_by_server,
                     closed_cb=self._on_closed,
                 )
+                if not self.client.is_connected:  # nats-py takes whatever comes instead of a PONG for a yes
+                    raise BusDown(f"{name}: hung up on while signing on")
         except BaseException:
             await self.close()
             raise
 
     async def held(self) -> bool:
         """True when it is time for the next one, False when this one was cut."""
-        try:
-            async with asyncio.timeout(self._renew_s):
-                await self._closed.wait()
-        except TimeoutError:
-            return True
-        return False
+        clock = asyncio.get_running_loop().time
+        until_s = clock() + self._renew_s
+        while not self._closed.is_set() and (left_s := until_s - clock()) > 0:
+            if not self.client.is_connected:
+                await self._on_closed()
+                break
+            with suppress(TimeoutError):
+                async with asyncio.timeout(min(left_s, LOOK_S)):
+                    await self._closed.wait()
+        return not self._closed.is_set()
 
     @asynccontextmanager
     async def limit(self, timeout: float) -> AsyncIterator[None]:

@@ -1,6 +1,7 @@
 """The client outlives whatever happens to the server and to its own JWT."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator
 
 import pytest
@@ -21,6 +22,7 @@ from wire.subjects import nudge_agent, work
 
 AGENT = AgentId(new_id())
 SHORT_JWT_S = 2
+TRIES = 2
 
 
 @pytest.fixture
@@ -120,6 +122,35 @@ async def test_it_opens_without_a_server_and_finds_it_later(server: NatsServer) 
         await server.start()
         await bus.ready(LIMIT_S)
         await until_heard(ear, bus, "nudge.x")
+
+
+@pytest.mark.parametrize("instead_of_pong", [b"", b"+OK\r\n"], ids=["nothing", "something else"])
+async def test_a_server_that_dies_while_it_signs_us_on_is_left_for_another_try(
+    server: NatsServer, instead_of_pong: bytes
+) -> None:
+    signed_on = 0
+
+    async def dying(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal signed_on
+        writer.write(b'INFO {"server_id":"x","version":"2.12.0","max_payload":1048576,"nonce":"abc"}\r\n')
+        await reader.readuntil(b"PING\r\n")
+        signed_on += 1
+        writer.write(instead_of_pong)
+        if instead_of_pong:
+            await reader.read()
+        writer.close()
+
+    await server.stop()
+    signed = server.authority.server()
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=signed.ca)
+    tls.load_cert_chain(signed.cert, signed.key)
+    async with server.control_bus("FLEET") as bus:
+        standing_in = await asyncio.start_server(dying, "127.0.0.1", server.port, ssl=tls)
+        async with standing_in:
+            await until(lambda: signed_on > TRIES)
+            assert not bus.connected
+        await server.start()
+        await bus.ready(LIMIT_S)
 
 
 async def test_it_reconnects_before_its_jwt_expires(server: NatsServer) -> None:
