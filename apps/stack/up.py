@@ -250,11 +250,11 @@ class Running:
             demo_magnet=magnet,
             demo_torrent=str(stack.data.demo / "demo.torrent") if magnet else None,
         )
-        if stack.settings.ready_file is not None:
-            write_private(stack.settings.ready_file.absolute(), msgspec.json.encode(facts))
         self._display.settle()
         for line in summary(facts, took_s, stack.settings.host):
             self._display.say(line)
+        if stack.settings.ready_file is not None:
+            write_private(stack.settings.ready_file.absolute(), msgspec.json.encode(facts))
         stack.secrets.admin_file.unlink(missing_ok=True)  # shown: from now on only its hash exists
 
     async def stop(self) -> None:
