@@ -17,6 +17,9 @@ METADATA_MAX_BYTES = 32 * MIB
 PIECES_MAX = 2_097_152
 TOKENS_MAX = 4_000_000
 CONNECTIONS_MAX = 400
+RECONNECT_S = 15
+"""Before a peer that hung up is tried again, times its failures. With libtorrent's own 60 a torrent with one seed that
+was busy for a moment stood still for minutes; who knocks much more often than this is banned by some."""
 BLOCKED = 1
 
 
@@ -52,6 +55,7 @@ def pack(settings: Settings) -> "lt.settings_pack":
         "metadata_token_limit": TOKENS_MAX,
         "connections_limit": CONNECTIONS_MAX,
         "torrent_connect_boost": 50,
+        "min_reconnect_time": RECONNECT_S,
         # Every tracker at once: one that hangs would hold back all that follow it, whatever their tiers.
         "announce_to_all_tiers": True,
         "announce_to_all_trackers": True,

@@ -48,5 +48,5 @@ async def test_a_member_signs_up_adds_watches_fetches_and_removes(
             await page.screenshot(path=f"{SHOTS}/page-{width}-{scheme}.png")
         assert not await page.evaluate("document.documentElement.scrollWidth > innerWidth"), "it scrolls sideways"
         await job.get_by_role("button", name="Remove job").click()
-        await expect(page.locator("#jobs > li")).to_have_count(0)
+        await expect(page.locator("#jobs > li")).to_have_count(0, timeout=STORED_MS)
         assert complaints == []
