@@ -302,7 +302,6 @@ class _Link:
         while not self._closed.is_set() and (left_s := until_s - clock()) > 0:
             if not self.client.is_connected:
                 await self._on_closed()
-                break
             with suppress(TimeoutError):
                 async with asyncio.timeout(min(left_s, LOOK_S)):
                     await self._closed.wait()
