@@ -352,6 +352,8 @@ class _Link:
         await self._on_closed()
 
     async def _on_closed(self) -> None:
+        if self._closed.is_set():
+            return
         self._closed.set()
         self._went_down(self)
         now = asyncio.get_running_loop().time()
