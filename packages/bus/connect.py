@@ -310,7 +310,6 @@ class _Link:
         while not self._over.is_set() and (left_s := until_s - clock()) > 0:
             if not self.client.is_connected:
                 await self._on_closed()
-                break
             with suppress(TimeoutError):
                 async with asyncio.timeout(min(left_s, LOOK_S)):
                     await self._over.wait()
@@ -365,6 +364,8 @@ class _Link:
         await self._on_closed()
 
     async def _on_closed(self) -> None:
+        if self._closed.is_set():
+            return
         self._closed.set()
         self._over.set()
         self._went_down(self)
