@@ -115,11 +115,6 @@ CREATE INDEX webhook_calls_page ON webhook_calls (webhook_id, id DESC);
 CREATE INDEX ON webhook_calls (created_at);
 """
 
-ALIASES = """
-CREATE INDEX torrents_aliases ON torrents (alias_of) WHERE alias_of IS NOT NULL;
-"""
-"""Every job that is added asks for them: without it the whole table was read each time."""
-
 TABLES = ("feed", "webhooks", "webhook_calls")
 
 
@@ -130,7 +125,7 @@ def run(block: str) -> None:
 
 
 def upgrade() -> None:
-    for block in (FEED, WEBHOOKS, ALIASES):
+    for block in (FEED, WEBHOOKS):
         run(block)
     for table in TABLES:
         op.execute(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY")
