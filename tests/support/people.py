@@ -3,6 +3,7 @@
 import datetime as dt
 import secrets
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any, cast
 from uuid import UUID
@@ -116,9 +117,15 @@ async def forget_terms(people: People) -> None:
     await people.databases.sql("DELETE FROM terms; UPDATE people SET accepted_terms = NULL")
 
 
-@pytest.fixture(scope="session")
-async def people(plane: Plane, migrated: Databases) -> AsyncIterator[People]:
+@asynccontextmanager
+async def called(plane: Plane, databases: Databases) -> AsyncIterator[People]:
     transport = httpx.ASGITransport(cast(Any, create_app(plane, Hub(plane))))  # two spellings of ASGI
     async with httpx.AsyncClient(transport=transport, base_url=f"{plane.settings.public_url}/api/v1") as http:
         http.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=[]))  # each request shows its own
-        yield People(plane, http, migrated)
+        yield People(plane, http, databases)
+
+
+@pytest.fixture(scope="session")
+async def people(plane: Plane, migrated: Databases) -> AsyncIterator[People]:
+    async with called(plane, migrated) as made:
+        yield made
