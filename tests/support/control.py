@@ -123,7 +123,7 @@ async def plane(settings: Settings) -> AsyncIterator[Plane]:
 
 @pytest.fixture(scope="session")
 async def api(plane: Plane, migrated: Databases) -> AsyncIterator[Api]:
-    """Throttles nobody: a folder's tests register hundreds from one address. Tests of rates serve the plane as it is."""
+    """Throttles nobody: a folder registers hundreds from one address. Tests of rates serve the plane as it is."""
     async with serving(unhurried(plane)) as url:
         yield Api(url, plane, migrated)
 
