@@ -112,9 +112,9 @@ class People(Struct, frozen=True):
         return member.role if member else None
 
 
-async def forget_terms(people: People) -> None:
+async def forget_terms(databases: Databases) -> None:
     """Else nothing would work in the tests that follow."""
-    await people.databases.sql("DELETE FROM terms; UPDATE people SET accepted_terms = NULL")
+    await databases.sql("DELETE FROM terms; UPDATE people SET accepted_terms = NULL")
 
 
 @asynccontextmanager

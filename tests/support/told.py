@@ -12,6 +12,7 @@ from sqlalchemy import select, text
 from control.audit.model import Entry
 from control.plane import Plane
 from stack import postgres as pg
+from tests.support.control import Api
 from tests.support.servers import Databases
 from wire.ids import new_id
 
@@ -188,6 +189,25 @@ class Seen(Struct, frozen=True):
     """Tables by transaction, of those that changed something and hold no row of this request."""
 
 
+class Someone(Struct, frozen=True):
+    http: httpx.AsyncClient
+    id: str
+    email: str
+    org: str
+
+    @property
+    def name(self) -> str:
+        return f"person:{self.id}"
+
+
+@asynccontextmanager
+async def somebody(own: Api) -> AsyncIterator[Someone]:
+    """New, in an organisation of their own."""
+    async with own.member() as http:
+        me = (await http.get("/api/v1/auth/me")).json()
+        yield Someone(http, me["id"], me["email"], me["organisation"]["id"])
+
+
 class Told:
     """Makes the calls of one room, and looks."""
 
@@ -204,6 +224,7 @@ class Told:
         by: str = SOMEBODY,
         says: str | None = None,
         files: Mapping[str, Any] | None = None,
+        lines: str | None = None,
         query: Mapping[str, str] | None = None,
         **places: str,
     ) -> httpx.Response:
@@ -216,8 +237,9 @@ class Told:
             path.format(**places),
             json=body,
             files=files,
+            content=lines,
             params=query,
-            headers={"X-Request-Id": request_id},
+            headers={"X-Request-Id": request_id} | ({"Content-Type": "text/csv"} if lines else {}),
         )
         assert answer.status_code < 400, f"{operation}: {answer.text}"
         seen = await self._seen(request_id)
@@ -229,6 +251,7 @@ class Told:
             assert (says or expected) in [row.action for row in seen.rows], operation
             assert {(row.actor[: len(by)], row.ip) for row in seen.rows} == {(by, "127.0.0.1")}, operation
             assert seen.untold == {}, operation
+            assert method == "GET" or seen.changed > {"audit"}, f"{operation} has changed nothing"
         self.done.add(operation)
         return answer
 

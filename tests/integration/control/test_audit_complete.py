@@ -1,10 +1,8 @@
 """Every operation that changes something is known to leave its row, by the OpenAPI document; and so does a refusal."""
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import msgspec
-import pytest
 
 from control.plane import Plane
 from tests.support.control import Api, serving
@@ -13,13 +11,6 @@ from tests.support.told import EVERYTHING
 CHANGES = ("POST", "PUT", "PATCH", "DELETE")
 READS = {each for each in EVERYTHING if each.startswith("GET ")}
 """Which are told all the same: they take the log or an account's rows away, or end a sign-in elsewhere."""
-
-
-@pytest.fixture(scope="module")
-async def own(plane: Plane, api: Api) -> AsyncIterator[Api]:
-    """A listener of its own: its throttles are not those of the other tests."""
-    async with serving(plane) as url:
-        yield Api(url, plane, api.databases)
 
 
 async def test_every_operation_that_changes_something_is_known_to_write_its_row(own: Api) -> None:

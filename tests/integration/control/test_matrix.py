@@ -149,7 +149,7 @@ async def terms(people: People) -> AsyncIterator[int]:
         version = 1 + (await tx.scalar(select(func.max(Terms.version))) or 0)
         tx.add(Terms(version=version, text="Be kind.", published_by="tests", published_at=now, effective_at=now))
     yield version
-    await forget_terms(people)
+    await forget_terms(people.databases)
 
 
 async def _keep_out(people: People, axis: Axis, who: Someone, terms: int) -> None:

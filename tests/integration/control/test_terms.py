@@ -21,7 +21,7 @@ ADMIN = Actor(name="person:tests")
 @pytest.fixture
 async def admin(people: People) -> AsyncIterator[Someone]:
     yield await people.join(await people.organisation(), OrgRole.OWNER, PlatformRole.ADMIN)
-    await forget_terms(people)
+    await forget_terms(people.databases)
 
 
 async def publish(people: People, admin: Someone, text: str = TEXT, **more: object) -> httpx.Response:

@@ -11,15 +11,19 @@ from tests.integration.people.outbox import token
 from tests.integration.people.test_oidc import where
 from tests.integration.people.test_passkeys import device
 from tests.integration.people.test_second_factor import code
+from tests.support.people import forget_terms
 from tests.support.told import PEOPLE, Told, telling
 
 BEGUN_EARLIER = "UPDATE vouchers SET created_at = created_at - interval '1 hour'"
+TERMS_TO_COME = """INSERT INTO terms (version, text, published_by, published_at, effective_at)
+  VALUES (1, 'Be kind.', 'tests', now(), now() + interval '1 day')"""
 
 
 @pytest.fixture
 async def told(house: House) -> AsyncIterator[Told]:
     async with telling(house.plane, house.api.databases) as made:
         yield made
+    await forget_terms(house.api.databases)
 
 
 async def enter(told: Told, http: httpx.AsyncClient, who: Account) -> str:
@@ -36,7 +40,7 @@ async def test_everything_that_people_change_of_their_accounts_is_told(house: Ho
         await passkeys(house, told, http, browser, mine)
         await two_steps(told, http, browser, mine)
         await elsewhere(house, told, http, mine)
-        await leaving(told, http, mine)
+        await leaving(house, told, http, mine)
     assert told.done == PEOPLE.keys()
 
 
@@ -118,8 +122,10 @@ async def elsewhere(house: House, told: Told, http: httpx.AsyncClient, mine: Acc
     await told.call(http, "DELETE /api/v1/auth/identities/{identity}", by=me, identity=identity)
 
 
-async def leaving(told: Told, http: httpx.AsyncClient, mine: Account) -> None:
+async def leaving(house: House, told: Told, http: httpx.AsyncClient, mine: Account) -> None:
     me = await enter(told, http, mine)
+    await house.api.databases.sql(TERMS_TO_COME)
+    await told.call(http, "POST /api/v1/terms/accept", {"version": 1}, by=me)
     await told.call(http, "GET /api/v1/auth/export", by=me)
     await told.call(http, "POST /api/v1/auth/logout", by=me)
     me = await enter(told, http, mine)
