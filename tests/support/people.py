@@ -18,6 +18,7 @@ from control.accounts.permissions import FULL, OrgRole, PlatformRole
 from control.app import create_app
 from control.plane import Plane
 from control.stream import Hub
+from tests.support.control import unhurried
 from tests.support.servers import Databases
 from wire.clock import utcnow
 from wire.ids import KeyId, OrgId, PersonId, SessionId, new_id
@@ -127,5 +128,6 @@ async def called(plane: Plane, databases: Databases) -> AsyncIterator[People]:
 
 @pytest.fixture(scope="session")
 async def people(plane: Plane, migrated: Databases) -> AsyncIterator[People]:
-    async with called(plane, migrated) as made:
+    """Throttled by nobody, as those that ask `api`."""
+    async with called(unhurried(plane), migrated) as made:
         yield made

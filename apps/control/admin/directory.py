@@ -4,11 +4,10 @@ A text is looked for in names and addresses; of jobs in the newest LOOKED_MAX, s
 """
 
 import datetime as dt
-from typing import Any
 from uuid import UUID
 
 from msgspec import Struct
-from sqlalchemy import ColumnElement, ScalarSelect, Select, and_, exists, func, or_, select
+from sqlalchemy import BigInteger, ColumnElement, ScalarSelect, Select, and_, cast, exists, func, or_, select
 from sqlalchemy.orm import InstrumentedAttribute
 
 from control.accounts.model import ApiKey, Identity, Member, Organisation, Passkey, Person, Session, Totp
@@ -229,14 +228,14 @@ def _people() -> Select[
     )
 
 
-def _organisations() -> Select[Any]:
+def _organisations() -> Select[UUID, str, int, int, int, dt.datetime, dt.datetime | None]:
     stored = select(func.coalesce(func.sum(Transfer.stored_bytes), 0)).where(Transfer.scope_id == Organisation.id)
     return select(
         Organisation.id,
         Organisation.name,
         _count(Member.org_id == Organisation.id),
         _count(Job.org_id == Organisation.id, Job.removed_at.is_(None)),
-        stored.scalar_subquery(),
+        cast(stored.scalar_subquery(), BigInteger),  # of bigints the sum is numeric, which JSON would have as a text
         Organisation.created_at,
         Organisation.deleted_at,
     )
