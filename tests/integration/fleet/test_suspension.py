@@ -9,6 +9,7 @@ from control.audit.service import Actor
 from control.jobs import steer
 from control.loops import suspended
 from control.plane import Plane
+from control.transfers.model import Transfer
 from tests.integration.control.test_stream import hearing, new_job
 from tests.integration.fleet.test_blocked import open_door
 from tests.support.fleet import Wanted, add_transfer, claimed, read_job, read_transfer
@@ -92,6 +93,8 @@ async def test_what_was_cancelled_meanwhile_stays_so(plane: Plane) -> None:
 async def test_what_has_no_room_any_more_stays_paused_for_its_members_to_resume(plane: Plane) -> None:
     wanted = await add_transfer(plane, 2 * TIB)
     await suspend(plane, Organisation, wanted.org)
+    async with plane.working() as tx:  # its metadata came while it was paused: nothing is set aside for it
+        (await tx.get_one(Transfer, wanted.transfer)).go = False
     await suspend(plane, Organisation, wanted.org, ends=True)
     assert await standing(plane, wanted) == PAUSED
     assert (await read_job(plane, wanted.job)).held_intent is None
