@@ -14,7 +14,7 @@ import libtorrent as lt
 
 from agent.config import Settings
 from agent.engine import alerts
-from agent.engine.api import Add, Broke, EngineEvent, MetadataArrived, MetadataMismatch, NotThere, Steering
+from agent.engine.api import Add, Broke, EngineEvent, MetadataArrived, MetadataMismatch, NotThere, Steering, TrackerSaid
 from agent.engine.settings import (
     CONNECTIONS_MAX,
     RECONNECT_S,
@@ -52,6 +52,8 @@ class Session:
         self._transfers: dict[lt.torrent_handle, TransferId] = {}
         self._handles: dict[TransferId, lt.torrent_handle] = {}
         self._peers: dict[TransferId, Sequence[tuple[str, int]]] = {}
+        self._answers: dict[TransferId, dict[tuple[str, object, object], int]] = {}
+        """How many addresses each tracker named last, by how it was asked."""
         self._reads: dict[tuple[TransferId, int], list[asyncio.Future[bytes]]] = {}
         self._allowed: tuple[str, ...] = ()
         self._heard: Callable[[EngineEvent], None] = lambda event: None
@@ -94,6 +96,7 @@ class Session:
 
     def remove(self, transfer: TransferId) -> None:
         self._peers.pop(transfer, None)
+        self._answers.pop(transfer, None)
         handle = self._handles.pop(transfer, None)
         if handle is None:
             return
@@ -125,9 +128,9 @@ class Session:
         """Trackers and the like included; peers on our own network alone are beside it, as libtorrent has it."""
         self._live.apply_settings({"download_rate_limit": pace.down_max, "upload_rate_limit": pace.up_max})
 
-    def announce(self, transfer: TransferId) -> None:
+    def announce(self, transfer: TransferId, *, at_once: bool) -> None:
         if handle := self._handles.get(transfer):
-            handle.force_reannounce(0, ALL_TRACKERS, lt.torrent_handle.ignore_min_interval)
+            handle.force_reannounce(0, ALL_TRACKERS, lt.torrent_handle.ignore_min_interval if at_once else 0)
 
     def ask(self, transfer: TransferId, pieces: Sequence[tuple[int, int]]) -> None:
         if pieces and (handle := self._handles.get(transfer)):
@@ -250,6 +253,8 @@ class Session:
                 self._answer((transfer, alert.piece), None if failed else alert.buffer, failed)
             case lt.metadata_received_alert():
                 self._metadata(transfer, alert.handle)
+            case lt.tracker_reply_alert():
+                self._named(transfer, alert)
             case lt.state_changed_alert():
                 if self._gives and (alert.prev_state, alert.state) == _WANTS_AGAIN:
                     self._look_for_peers(alert.handle)
@@ -267,6 +272,13 @@ class Session:
             self._heard(Broke(transfer, "engine_error", "metadata vanished"))
             return
         self._heard(MetadataArrived(transfer, bytes(info.info_section())))
+
+    def _named(self, transfer: TransferId, alert: lt.tracker_reply_alert) -> None:
+        """One tracker answers once for each way it is asked, and only some ways may lead to anybody."""
+        url, answers = alert.tracker_url(), self._answers.setdefault(transfer, {})
+        answers[url, alert.local_endpoint, alert.version] = alert.num_peers
+        most = max(count for (each, *_), count in answers.items() if each == url)
+        self._heard(TrackerSaid(transfer, url, "ok", "", most))
 
     def _answer(self, key: tuple[TransferId, int], data: bytes | None, failed: str) -> None:
         for answer in self._reads.pop(key, []):

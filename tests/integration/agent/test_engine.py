@@ -144,5 +144,5 @@ async def test_a_torrent_keeps_to_its_speed_until_it_is_told_another(tmp_path: P
             engine.session.steer(transfer, Steering(up_max=100_000))
             assert (handle.download_limit(), handle.upload_limit()) == (0, 100_000)
             assert not handle.flags() & lt.torrent_flags.sequential_download
-            engine.session.announce(transfer)
+            engine.session.announce(transfer, at_once=True)
             await engine.until(lambda said: verified(said) == all_of(seeded))
