@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from msgspec import Struct
-from sqlalchemy import ColumnElement, ScalarSelect, Select, and_, exists, func, or_, select
+from sqlalchemy import BigInteger, ColumnElement, ScalarSelect, Select, and_, cast, exists, func, or_, select
 from sqlalchemy.orm import InstrumentedAttribute
 
 from control.accounts.model import ApiKey, Identity, Member, Organisation, Passkey, Person, Session, Totp
@@ -39,6 +39,8 @@ class PersonRow(Struct, frozen=True):
     """When a session of theirs was used last."""
     created_at: dt.datetime
     deleted_at: dt.datetime | None
+    suspended_at: dt.datetime | None
+    suspended_for: str | None
 
 
 class MembershipRow(Struct, frozen=True):
@@ -68,6 +70,8 @@ class OrganisationRow(Struct, frozen=True):
     stored_bytes: int
     created_at: dt.datetime
     deleted_at: dt.datetime | None
+    suspended_at: dt.datetime | None
+    suspended_for: str | None
 
 
 class MemberRow(Struct, frozen=True):
@@ -213,9 +217,7 @@ async def everything(tx: Tx, text: str, *, with_people: bool) -> Found:
     )
 
 
-def _people() -> Select[
-    UUID, str, PlatformRole, int, dt.datetime | None, dt.datetime | None, dt.datetime, dt.datetime | None
-]:
+def _people() -> Select[*tuple[Any, ...]]:
     seen = select(func.max(Session.seen_at)).where(Session.person_id == Person.id).scalar_subquery()
     return select(
         Person.id,
@@ -226,19 +228,23 @@ def _people() -> Select[
         seen,
         Person.created_at,
         Person.deleted_at,
+        Person.suspended_at,
+        Person.suspended_for,
     )
 
 
 def _organisations() -> Select[Any]:
-    stored = select(func.coalesce(func.sum(Transfer.stored_bytes), 0)).where(Transfer.scope_id == Organisation.id)
+    stored = cast(func.coalesce(func.sum(Transfer.stored_bytes), 0), BigInteger)  # a sum of them is a decimal
     return select(
         Organisation.id,
         Organisation.name,
         _count(Member.org_id == Organisation.id),
         _count(Job.org_id == Organisation.id, Job.removed_at.is_(None)),
-        stored.scalar_subquery(),
+        select(stored).where(Transfer.scope_id == Organisation.id).scalar_subquery(),
         Organisation.created_at,
         Organisation.deleted_at,
+        Organisation.suspended_at,
+        Organisation.suspended_for,
     )
 
 
