@@ -113,7 +113,7 @@ class Driver:
         self._duty = Duty.WORK
         self._let_go_at = 0.0
         """Handing over: parts on their way to the store are not waited for any longer."""
-        self._heard_at_s = asyncio.get_running_loop().time()
+        self._heard_at_s = self._looked_at_s = asyncio.get_running_loop().time()
         self._waits = Waits(
             told_s=settings.wait(patience.TOLD_S),
             metadata_s=settings.wait(settings.agent_metadata_s),
@@ -360,7 +360,7 @@ class Driver:
         steer = held.spec.steer
         self._engine.steer(transfer, held.steering)
         if steer.announces > before.announces:
-            self._engine.announce(transfer)
+            self._engine.announce(transfer, at_once=True)
         if held.book is not None and steer.files != before.files:
             self._choose(held, held.book)
         unready, unstored = (held.book.unready, held.book.unstored) if held.book else (0, 0)
@@ -512,8 +512,12 @@ class Driver:
         for transfer, held in self._transfers.items():
             word = self._uploads.trouble.get(transfer, "")
             self._hear(held.looked(now_s, store_word=word, heard=heard, paused=self.runs[transfer].paused))
+            if patience.asks_again(self.runs[transfer], self._waits, self._looked_at_s, now_s):
+                log.info("transfer.alone", transfer=transfer)
+                self._engine.announce(transfer, at_once=False)
             if why := patience.failure_of(self.runs[transfer], self._waits, now_s):
                 self._hear(Failed(transfer, why))
+        self._looked_at_s = now_s
         self._inbox.put_nowait(None)
 
 

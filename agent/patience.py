@@ -1,10 +1,12 @@
 """How long a transfer waits for others, and what is said of it meanwhile. Pure.
 
 nothing comes from the swarm, or the store acknowledges nothing ──► half a minute ──► told why ──► minutes ──► failed
+While nobody is there, trackers are asked again: after half a minute, one, two, four …
 """
 
 from msgspec import Struct
 
+from agent.engine.api import TrackerSaid
 from agent.running import Run, Still
 from wire.failures import failure
 from wire.messages import Failure, Stuck
@@ -59,6 +61,19 @@ def stuck(run: Run, waits: Waits, now_s: float) -> Stuck | None:
     return Stuck(_code(run, run.swarm), int(for_s), _sentence(run, for_s))
 
 
+def asks_again(run: Run, waits: Waits, before_s: float, now_s: float) -> bool:
+    """Whether its trackers are to be asked now, having been looked at before. Else who began to seed after us would be
+    heard of when they are due again, often in half an hour; and who could not be connected to three times."""
+    if run.swarm is None or run.url or not _alone(run):
+        return False
+    since_s = run.swarm.since_s
+    return _doublings(now_s - since_s, waits.told_s) > _doublings(before_s - since_s, waits.told_s)
+
+
+def _doublings(quiet_s: float, first_s: float) -> int:
+    return int(max(0.0, quiet_s) / first_s).bit_length()
+
+
 def _code(run: Run, still: Still) -> str:
     if run.url:
         return "url"
@@ -94,17 +109,21 @@ def _words(run: Run) -> str:
         return "no tracker has answered yet."
     # Whoever refuses says more than whoever is silent.
     said = sorted(run.trackers.values(), key=lambda word: ("refused", "away", "ok").index(word.kind))[:WORDS_MAX]
-    return "; ".join(f"{origin(one.url)} {_says(one.kind, one.text)}" for one in said) + "."
+    return "; ".join(f"{origin(one.url)} {_says(one)}" for one in said) + "."
 
 
-def _says(kind: str, text: str) -> str:
-    match kind:
+def _says(one: TrackerSaid) -> str:
+    match one.kind:
+        case "ok" if one.peers > 1:
+            return f"names {one.peers} addresses, none of which could be connected to"
+        case "ok" if one.peers:
+            return "names one address, which could not be connected to"
         case "ok":
             return "knows of nobody else"
         case "refused":
-            return f"says “{text}”"
-        case _:
-            return f"cannot be asked ({text})"
+            return f"says “{one.text}”"
+        case "away":
+            return f"cannot be asked ({one.text})"
 
 
 def _alone(run: Run) -> bool:

@@ -22,8 +22,6 @@ def of_torrent(alert: lt.torrent_alert, transfer: TransferId) -> EngineEvent | N
             return Broke(transfer, "engine_error", alert.error.message())
         case lt.torrent_conflict_alert():
             return Broke(transfer, "same_torrent_twice", "another transfer brings the same torrent")
-        case lt.tracker_reply_alert():
-            return TrackerSaid(transfer, alert.tracker_url(), "ok", "", alert.num_peers)
         case lt.tracker_error_alert():
             return _refused_or_away(alert, transfer)
         case _:

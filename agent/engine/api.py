@@ -88,6 +88,8 @@ class TrackerSaid(Struct, frozen=True):
     text: str
     """Safe to show."""
     peers: int = 0
+    """Addresses that it named, the most in one of its answers: it is asked over IPv4 and IPv6, and for either version
+    of a torrent. Our own may be among them."""
 
 
 class Broke(Struct, frozen=True):
@@ -137,8 +139,8 @@ class Engine(Protocol):
     def limit(self, pace: Pace) -> None:
         """Of all torrents together; they share it fairly."""
 
-    def announce(self, transfer: TransferId) -> None:
-        """To all trackers, now."""
+    def announce(self, transfer: TransferId, *, at_once: bool) -> None:
+        """To all trackers; not `at_once`: to each as soon as it lets us."""
 
     def ask(self, transfer: TransferId, pieces: Sequence[tuple[int, int]]) -> None:
         """Changes priorities of pieces: 0 not wanted, 7 first."""

@@ -73,9 +73,9 @@ class Pair:
                 engine.limit(pace)
             self._divide()
 
-    def announce(self, transfer: TransferId) -> None:
+    def announce(self, transfer: TransferId, *, at_once: bool) -> None:
         if (engine := self._of.get(transfer)) is not None:
-            engine.announce(transfer)
+            engine.announce(transfer, at_once=at_once)
 
     def ask(self, transfer: TransferId, pieces: Sequence[tuple[int, int]]) -> None:
         if (engine := self._of.get(transfer)) is not None:

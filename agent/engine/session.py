@@ -14,8 +14,18 @@ import libtorrent as lt
 
 from agent.config import Settings
 from agent.engine import alerts
-from agent.engine.api import Add, Broke, EngineEvent, MetadataArrived, MetadataMismatch, NotThere, Steering
-from agent.engine.settings import RECONNECT_S, any_port, extra_trackers, give_nothing, ip_filter, load_limits, pack
+from agent.engine.api import Add, Broke, EngineEvent, MetadataArrived, MetadataMismatch, NotThere, Steering, TrackerSaid
+from agent.engine.settings import (
+    CONNECTIONS_MAX,
+    RECONNECT_S,
+    TRIES_MAX,
+    any_port,
+    extra_trackers,
+    ip_filter,
+    load_limits,
+    only_take,
+    pack,
+)
 from agent.engine.silence import NotSilent, silence
 from telemetry import logs
 from wire.ids import TransferId
@@ -30,6 +40,7 @@ RECONNECT_AT_ONCE_S = 1
 RECONNECTING_S = 10.0
 """Each second libtorrent tries some of the peers that it knows: long enough for hundreds."""
 _FLAGS = lt.torrent_flags
+_WANTS_AGAIN = (lt.torrent_status.finished, lt.torrent_status.downloading)
 _PLAIN = _FLAGS.update_subscribe | _FLAGS.apply_ip_filter | _FLAGS.duplicate_is_error
 
 
@@ -41,16 +52,20 @@ class Session:
         self._transfers: dict[lt.torrent_handle, TransferId] = {}
         self._handles: dict[TransferId, lt.torrent_handle] = {}
         self._peers: dict[TransferId, Sequence[tuple[str, int]]] = {}
+        self._answers: dict[TransferId, dict[tuple[str, object, object], int]] = {}
+        """How many addresses each tracker named last, by how it was asked."""
         self._reads: dict[tuple[TransferId, int], list[asyncio.Future[bytes]]] = {}
         self._allowed: tuple[str, ...] = ()
         self._heard: Callable[[EngineEvent], None] = lambda event: None
         self._patience: asyncio.TimerHandle | None = None
+        self._gives = gives
+        self._tries = TRIES_MAX
         params = lt.session_params()
         params.settings = pack(settings)
         params.ip_filter = ip_filter(())
         self._session: lt.session | None = lt.session(params)
         if not gives:
-            give_nothing(self._session)
+            only_take(self._session)
         self._open(self._session)
         self._bell, rung = socket.socketpair()
         self._rung = rung
@@ -81,6 +96,7 @@ class Session:
 
     def remove(self, transfer: TransferId) -> None:
         self._peers.pop(transfer, None)
+        self._answers.pop(transfer, None)
         handle = self._handles.pop(transfer, None)
         if handle is None:
             return
@@ -97,10 +113,7 @@ class Session:
         """With the peers that it had: for a moment nobody has to wait before he is connected to again."""
         if handle := self._handles.get(transfer):
             handle.resume()
-            self._live.apply_settings({"min_reconnect_time": RECONNECT_AT_ONCE_S})
-            if self._patience is not None:
-                self._patience.cancel()
-            self._patience = self._loop.call_later(RECONNECTING_S, self._be_patient)
+            self._hurry()
 
     def steer(self, transfer: TransferId, steering: Steering) -> None:
         if handle := self._handles.get(transfer):
@@ -115,9 +128,9 @@ class Session:
         """Trackers and the like included; peers on our own network alone are beside it, as libtorrent has it."""
         self._live.apply_settings({"download_rate_limit": pace.down_max, "upload_rate_limit": pace.up_max})
 
-    def announce(self, transfer: TransferId) -> None:
+    def announce(self, transfer: TransferId, *, at_once: bool) -> None:
         if handle := self._handles.get(transfer):
-            handle.force_reannounce(0, ALL_TRACKERS, lt.torrent_handle.ignore_min_interval)
+            handle.force_reannounce(0, ALL_TRACKERS, lt.torrent_handle.ignore_min_interval if at_once else 0)
 
     def ask(self, transfer: TransferId, pieces: Sequence[tuple[int, int]]) -> None:
         if pieces and (handle := self._handles.get(transfer)):
@@ -163,6 +176,21 @@ class Session:
             return  # its threads may still ring
         self._bell.close()
         self._rung.close()
+
+    def _look_for_peers(self, handle: lt.torrent_handle) -> None:
+        """Of a torrent that had all it wanted libtorrent counts no seed among those it may connect to, and it counts
+        anew only when it connects to somebody, or told how often it may try: that of who knew only seeds would be
+        never. How many it may connect to says that it wants some; both have to be other numbers than before."""
+        self._tries = 2 * TRIES_MAX + 1 - self._tries
+        self._live.apply_settings({"max_failcount": self._tries})
+        handle.set_max_connections(CONNECTIONS_MAX + self._tries)
+        self._hurry()
+
+    def _hurry(self) -> None:
+        self._live.apply_settings({"min_reconnect_time": RECONNECT_AT_ONCE_S})
+        if self._patience is not None:
+            self._patience.cancel()
+        self._patience = self._loop.call_later(RECONNECTING_S, self._be_patient)
 
     def _be_patient(self) -> None:
         self._patience = None
@@ -225,6 +253,11 @@ class Session:
                 self._answer((transfer, alert.piece), None if failed else alert.buffer, failed)
             case lt.metadata_received_alert():
                 self._metadata(transfer, alert.handle)
+            case lt.tracker_reply_alert():
+                self._named(transfer, alert)
+            case lt.state_changed_alert():
+                if self._gives and (alert.prev_state, alert.state) == _WANTS_AGAIN:
+                    self._look_for_peers(alert.handle)
             case _:
                 said = alerts.of_torrent(alert, transfer)
                 if said is not None:
@@ -239,6 +272,13 @@ class Session:
             self._heard(Broke(transfer, "engine_error", "metadata vanished"))
             return
         self._heard(MetadataArrived(transfer, bytes(info.info_section())))
+
+    def _named(self, transfer: TransferId, alert: lt.tracker_reply_alert) -> None:
+        """One tracker answers once for each way it is asked, and only some ways may lead to anybody."""
+        url, answers = alert.tracker_url(), self._answers.setdefault(transfer, {})
+        answers[url, alert.local_endpoint, alert.version] = alert.num_peers
+        most = max(count for (each, *_), count in answers.items() if each == url)
+        self._heard(TrackerSaid(transfer, url, "ok", "", most))
 
     def _answer(self, key: tuple[TransferId, int], data: bytes | None, failed: str) -> None:
         for answer in self._reads.pop(key, []):

@@ -32,6 +32,8 @@ EVERYWHERE = (("0.0.0.0", "255.255.255.255"), ("::", "ffff:ffff:ffff:ffff:ffff:f
 RECONNECT_S = 15
 """Before a peer that hung up is tried again, times its failures. With libtorrent's own 60 a torrent with one seed that
 was busy for a moment stood still for minutes; who knocks much more often than this is banned by some."""
+TRIES_MAX = 3
+"""In vain, before a peer is tried no more unless a tracker names it again."""
 BLOCKED = 1
 WEB_SEED_CONNECTIONS = 8
 """Of one torrent; each answers a whole piece or more."""
@@ -70,6 +72,7 @@ def pack(settings: Settings) -> "lt.settings_pack":
         "connections_limit": CONNECTIONS_MAX,
         "torrent_connect_boost": 50,
         "min_reconnect_time": RECONNECT_S,
+        "max_failcount": TRIES_MAX,
         # Every tracker at once: one that hangs would hold back all that follow it, whatever their tiers.
         "announce_to_all_tiers": True,
         "announce_to_all_trackers": True,
@@ -119,10 +122,19 @@ def any_port(interfaces: str) -> str:
     return ",".join(f"{each.rpartition(':')[0]}:0" for each in interfaces.split(","))
 
 
-def give_nothing(session: lt.session) -> None:
+def only_take(session: lt.session) -> None:
     """Nobody is unchoked, nor has pieces that may be asked for although choked. Peers nearby would be in the class
     `local`, which no limit binds: here there is no such class."""
-    session.apply_settings({"unchoke_slots_limit": 0, "num_optimistic_unchoke_slots": 0, "allowed_fast_set_size": 0})
+    session.apply_settings(
+        {
+            "unchoke_slots_limit": 0,
+            "num_optimistic_unchoke_slots": 0,
+            "allowed_fast_set_size": 0,
+            # While a window is shut: a seed hangs up on whoever wants nothing, and libtorrent then takes it for one
+            # that is of no use, also when the window is open again.
+            "seeding_outgoing_connections": False,
+        }
+    )
     classes = lt.ip_filter()
     for first, last in EVERYWHERE:
         classes.add_rule(first, last, 1 << lt.session.global_peer_class_id)

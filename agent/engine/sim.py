@@ -81,7 +81,7 @@ class Sim:
     def limit(self, pace: Pace) -> None:
         self._paces.limit(pace)
 
-    def announce(self, transfer: TransferId) -> None:
+    def announce(self, transfer: TransferId, *, at_once: bool) -> None:
         if (torrent := self._torrents.get(transfer)) is not None:
             torrent.announce()
 

@@ -94,7 +94,7 @@ class Web:
     def limit(self, pace: Share) -> None:
         """Nothing of its own: each transfer's part of it is steered."""
 
-    def announce(self, transfer: TransferId) -> None:
+    def announce(self, transfer: TransferId, *, at_once: bool) -> None:
         """Nobody is waited for longer than some seconds anyway."""
 
     def ask(self, transfer: TransferId, pieces: Sequence[tuple[int, int]]) -> None:

@@ -30,14 +30,26 @@ async def public(plane: Plane, listening: socket.socket, stop: asyncio.Event) ->
     async with asyncio.TaskGroup() as group:
         serving = group.create_task(server.serve(sockets=[listening]))
         stopping = group.create_task(stop.wait())
-        await asyncio.wait([serving, stopping], return_when=asyncio.FIRST_COMPLETED)
-        stopping.cancel()
-        hub.close()
-        server.should_exit = True
+        try:
+            await asyncio.wait([serving, stopping], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            stopping.cancel()
+            hub.close()
+            server.should_exit = True
 
 
 class Server(uvicorn.Server):
     """Signals are ours: uvicorn would take them from the other listener."""
+
+    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+        """Cancelled, it answers requests under way first, too. And the loop forgets its socket: else whoever listens
+        next may get the same descriptor, and never hear of anybody."""
+        try:
+            await super().serve(sockets)
+        except asyncio.CancelledError:
+            if self.started:
+                await self.shutdown(sockets)
+            raise
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -16,6 +16,8 @@ An agent, once it is heard of: `agent_state(duty, holds)`.
                    ▲            ▲             │
                    └── lost ◄───┴─ silent ────┘
 
+What is small passes several of these between two reports, and only the last is seen: any later one may follow.
+
 A job (what an organisation asked for) has no life of its own: its state is `job_state(intent, transfer)`.
 """
 
@@ -139,7 +141,7 @@ TRANSFER_MOVES: dict[TransferState, frozenset[TransferState]] = {
     T.WAITING: frozenset({T.OFFERED, T.STORED, T.FAILED, T.STOPPED}),
     T.OFFERED: frozenset({T.CLAIMED}) | _BACK_OR_OUT,
     T.CLAIMED: frozenset({T.FETCHING_METADATA, T.HELD, T.RUNNING, T.TAIL, T.STORED}) | _BACK_OR_OUT,
-    T.FETCHING_METADATA: frozenset({T.HELD, T.RUNNING}) | _BACK_OR_OUT,
+    T.FETCHING_METADATA: frozenset({T.HELD, T.RUNNING, T.TAIL, T.STORED}) | _BACK_OR_OUT,
     T.HELD: frozenset({T.RUNNING, T.TAIL, T.STORED}) | _BACK_OR_OUT,
     T.RUNNING: frozenset({T.TAIL, T.STORED}) | _BACK_OR_OUT,
     T.TAIL: frozenset({T.RUNNING, T.STORED}) | _BACK_OR_OUT,

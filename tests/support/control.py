@@ -123,16 +123,24 @@ async def plane(settings: Settings) -> AsyncIterator[Plane]:
 
 @pytest.fixture(scope="session")
 async def api(plane: Plane, migrated: Databases) -> AsyncIterator[Api]:
-    async with serving(plane) as url:
+    """Throttles nobody: a folder registers hundreds from one address. Tests of rates serve the plane as it is."""
+    async with serving(unhurried(plane)) as url:
         yield Api(url, plane, migrated)
 
 
 @asynccontextmanager
 async def serving(plane: Plane) -> AsyncIterator[str]:
-    """The public listener, as `python -m control api` runs it; whoever asked before, everybody's rates begin anew."""
-    stop = asyncio.Event()
+    """The public listener; whoever asked before, everybody's rates begin anew."""
     async with plane.working() as tx:
         await tx.execute(delete(Rate))
+    async with listener(plane) as url:
+        yield url
+
+
+@asynccontextmanager
+async def listener(plane: Plane) -> AsyncIterator[str]:
+    """As `python -m control api` runs it."""
+    stop = asyncio.Event()
     with bound("127.0.0.1", 0) as listening:
         async with asyncio.TaskGroup() as group:
             group.create_task(public(plane, listening, stop))

@@ -3,6 +3,7 @@
 import datetime as dt
 import secrets
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any, cast
 from uuid import UUID
@@ -17,7 +18,7 @@ from control.accounts.permissions import FULL, OrgRole, PlatformRole
 from control.app import create_app
 from control.plane import Plane
 from control.stream import Hub
-from tests.support.control import PASSWORD
+from tests.support.control import PASSWORD, unhurried
 from tests.support.servers import Databases
 from wire.clock import utcnow
 from wire.ids import KeyId, OrgId, PersonId, SessionId, new_id
@@ -123,9 +124,16 @@ async def forget_terms(databases: Databases) -> None:
     await databases.sql("DELETE FROM terms; UPDATE people SET accepted_terms = NULL")
 
 
-@pytest.fixture(scope="session")
-async def people(plane: Plane, migrated: Databases) -> AsyncIterator[People]:
+@asynccontextmanager
+async def called(plane: Plane, databases: Databases) -> AsyncIterator[People]:
     transport = httpx.ASGITransport(cast(Any, create_app(plane, Hub(plane))))  # two spellings of ASGI
     async with httpx.AsyncClient(transport=transport, base_url=f"{plane.settings.public_url}/api/v1") as http:
         http.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=[]))  # each request shows its own
-        yield People(plane, http, migrated)
+        yield People(plane, http, databases)
+
+
+@pytest.fixture(scope="session")
+async def people(plane: Plane, migrated: Databases) -> AsyncIterator[People]:
+    """Throttled by nobody, as those that ask `api`."""
+    async with called(unhurried(plane), migrated) as made:
+        yield made

@@ -31,12 +31,12 @@ class Client(Struct, frozen=True):
     secret: str
 
     async def knows(self, subject: str, **claims: Any) -> None:
-        async with httpx.AsyncClient(base_url=self.issuer, trust_env=False) as http:
+        async with httpx.AsyncClient(base_url=self.issuer, trust_env=False, timeout=30) as http:
             assert (await http.put(f"/users/{subject}", json=claims)).status_code == 204
 
     async def consents(self, url: str, subject: str) -> dict[str, str]:
         """What the person does there; gives what the provider sends back with the browser."""
-        async with httpx.AsyncClient(trust_env=False) as http:
+        async with httpx.AsyncClient(trust_env=False, timeout=30) as http:
             assert (await http.get(url)).status_code == 200
             answer = await http.post(url, data={"sub": subject})
         assert answer.status_code == 302, answer.text

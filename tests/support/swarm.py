@@ -6,6 +6,7 @@ import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Literal
 from urllib.parse import quote
 
 import httpx
@@ -91,7 +92,7 @@ async def main(folder: Path, content: Path, kind: torrent.Kind, piece_bytes: int
         trackers = [f"http://{HOST}:{port}/announce"]
         file.write_bytes(torrent.create(content, trackers=trackers, kind=kind, piece_bytes=piece_bytes))
         with seeder.seeding({file: content.parent}, HOST, 0, rate_bytes=rate_bytes) as giver:
-            await announced(trackers[0], parse_torrent(file.read_bytes()).info.hashes)
+            await known(trackers[0], parse_torrent(file.read_bytes()).info.hashes, "complete")
             print(torrent.magnet(file.read_bytes(), trackers=trackers, peers=[f"{HOST}:{giver.port}"]), flush=True)
             async for _ in asks():
                 print(giver.sent_bytes(), flush=True)
@@ -105,12 +106,13 @@ async def asks() -> AsyncIterator[bytes]:
         yield line
 
 
-async def announced(tracker_url: str, hashes: InfoHashes) -> None:
-    """Until the tracker knows the seeder: who asks earlier hears of nobody, and asks again only much later."""
+async def known(tracker_url: str, hashes: InfoHashes, kind: Literal["complete", "incomplete"]) -> None:
+    """Until the tracker knows a peer of that kind. Who asks it before the seeder hears of nobody, and has to wait."""
     key = quote((hashes.v1 or hashes.v2 or b"")[:20])
     passing_by = f"{tracker_url}?info_hash={key}&peer_id={'-' * 20}&port=1&left=1&event=stopped"
+    nobody = b"%d:%bi0e" % (len(kind), kind.encode())
     async with httpx.AsyncClient() as http, asyncio.timeout(START_S):
-        while b"8:completei0e" in (await http.get(passing_by)).content:
+        while nobody in (await http.get(passing_by)).content:
             await asyncio.sleep(0.05)
 
 

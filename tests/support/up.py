@@ -185,6 +185,7 @@ async def begin(
             await process.wait()
         raise
     up = Up(msgspec.json.decode(ready_file.read_bytes(), type=Ready), process, log)
-    async with up.database() as database:
-        await database.execute(ROOMY)
+    if not prefix:  # in another network's namespace only those who are in it reach the database
+        async with up.database() as database:
+            await database.execute(ROOMY)
     return up

@@ -11,8 +11,10 @@ from tests.system.test_survival import midway, torrent_id
 from wire.units import MIB
 
 SIZES = {"a.bin": 20 * MIB + 5, "b.bin": 9 * MIB + 3, "c.bin": 2 * MIB + 1}
-RATE = 4 * MIB
-"""Five seconds for the first file: somebody has time to think it over on a busy machine too."""
+RATE = 16 * MIB
+SLOW = MIB
+"""For the job, until it was paused: between its first part and its last somebody has twelve seconds to think it over,
+on a busy machine too."""
 
 
 async def test_a_choice_is_fetched_paused_widened_and_nothing_else_is_stored(
@@ -23,11 +25,12 @@ async def test_a_choice_is_fetched_paused_widened_and_nothing_else_is_stored(
         shown = await member.until(job["id"], "paused")
         paths = {file["path"].rpartition("/")[2]: file["index"] for file in await member.files(job["id"])}
         assert (paths.keys(), shown["progress"]["stored_bytes"]) == (SIZES.keys(), 0)
-        await changed(member, job["id"], files=[paths["a.bin"]])
+        await changed(member, job["id"], files=[paths["a.bin"]], down_max=SLOW)
         await told(member, job["id"], "resume")
         await midway(member, job["id"])
         assert (await told(member, job["id"], "pause"))["state"] == "paused"
         assert stack.kill("agent")
+        await changed(member, job["id"], down_max=0)
         assert (await told(member, job["id"], "resume"))["state"] != "paused"
         ended = await member.until(job["id"], "completed")
         assert ended["progress"]["stored_bytes"] == ended["wanted_bytes"] == SIZES["a.bin"]

@@ -69,10 +69,11 @@ def used(count: Count, window_s: float, now: float) -> float:
 
 
 def free_at(count: Count, times: int, window_s: float) -> float:
-    """When there is room for one more."""
+    """When there is room for one more. Where there is, at any time: of who asks at once one read the clock before the
+    window began."""
     spare = times - 1 - count.hits
     if spare >= count.before:
-        return count.began
+        return 0
     if spare >= 0:  # once enough of the window before has passed
         return count.began + window_s * (1 - spare / count.before)
     return count.began + window_s * (2 - (times - 1) / count.hits)

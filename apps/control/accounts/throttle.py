@@ -27,13 +27,13 @@ class Rule(Struct, frozen=True):
     times: int
     window_s: int
     at_once: int = 1
-    """So many hits a process takes together. They are good for twice the time in which as many are let through, so
-    that what nobody used is never more than half of the rate."""
+    """So many hits a process takes together."""
     scales: bool = True
 
-    @property
-    def held_s(self) -> float:
-        return 2 * self.at_once * self.window_s / self.times
+    def held_s(self, times: int) -> float:
+        """Twice the time in which as many are let through where `times` are, so that what nobody used is never more
+        than half of the rate. Where more than usual are it may be longer."""
+        return 2 * self.at_once * self.window_s / min(times, self.times)
 
 
 def address(ip: str) -> str:
@@ -157,7 +157,7 @@ class Throttle:
         count = await rates.take(self._db, key, times, rule.window_s, min(rule.at_once, times), at)
         earlier = self._known.get(key)
         spare = earlier.left if earlier is not None and earlier.until > at else 0
-        until = at + rule.held_s if count.took + spare else rates.free_at(count, times, rule.window_s)
+        until = at + rule.held_s(times) if count.took + spare else rates.free_at(count, times, rule.window_s)
         held = Held(count.took + spare, until, count)
         self._remember(key, held)
         return held

@@ -233,14 +233,16 @@ def _people() -> Select[*tuple[Any, ...]]:
     )
 
 
-def _organisations() -> Select[Any]:
-    stored = cast(func.coalesce(func.sum(Transfer.stored_bytes), 0), BigInteger)  # a sum of them is a decimal
+def _organisations() -> Select[
+    UUID, str, int, int, int, dt.datetime, dt.datetime | None, dt.datetime | None, str | None
+]:
+    stored = select(func.coalesce(func.sum(Transfer.stored_bytes), 0)).where(Transfer.scope_id == Organisation.id)
     return select(
         Organisation.id,
         Organisation.name,
         _count(Member.org_id == Organisation.id),
         _count(Job.org_id == Organisation.id, Job.removed_at.is_(None)),
-        select(stored).where(Transfer.scope_id == Organisation.id).scalar_subquery(),
+        cast(stored.scalar_subquery(), BigInteger),  # of bigints the sum is numeric, which JSON would have as a text
         Organisation.created_at,
         Organisation.deleted_at,
         Organisation.suspended_at,

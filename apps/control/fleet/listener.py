@@ -2,7 +2,6 @@
 gets as far as enrolment.
 """
 
-import asyncio
 import ssl
 
 import uvicorn
@@ -66,9 +65,4 @@ async def serve(plane: Plane) -> None:
     config.ssl.minimum_version = ssl.TLSVersion.TLSv1_2
     server = Server(config)
     with bound(settings.fleet_host, settings.fleet_port) as listening:
-        try:
-            await server.serve(sockets=[listening])
-        except asyncio.CancelledError:
-            if server.started:
-                await server.shutdown(sockets=[listening])
-            raise
+        await server.serve(sockets=[listening])

@@ -13,6 +13,8 @@ from msgspec import Struct
 from stack.listen import listening
 
 INTERVAL_S = 30
+AGAIN_S = 1
+"""Who finds nobody may ask again so soon."""
 READ_S = 10.0
 LINE_BYTES = 8 * 1024
 PEERS_MAX = 200
@@ -80,7 +82,8 @@ def reply(swarms: Swarms, target: str, host: str) -> bytes:
         peers = b"l%be" % b"".join(_plain(other) for other in others)
     else:
         peers = _string(b"".join(_compact(other) for other in others if ":" not in other.host))
-    return b"d8:completei%de10:incompletei%de8:intervali%de5:peers%be" % (seeds, len(others) - seeds, INTERVAL_S, peers)
+    counts = b"8:completei%de10:incompletei%de" % (seeds, len(others) - seeds)
+    return b"d%b8:intervali%de12:min intervali%de5:peers%be" % (counts, INTERVAL_S, AGAIN_S, peers)
 
 
 def _compact(peer: Peer) -> bytes:

@@ -93,8 +93,8 @@ def settings(folder: Path) -> Settings:
 class Listening:
     """An engine, and all that it said."""
 
-    def __init__(self, folder: Path, chosen: Settings | None = None) -> None:
-        self.session = Session(chosen or settings(folder))
+    def __init__(self, folder: Path, chosen: Settings | None = None, *, gives: bool = True) -> None:
+        self.session = Session(chosen or settings(folder), gives=gives)
         self.said: list[EngineEvent] = []
         self._more = asyncio.Event()
         self.session.listen(self._heard)

@@ -11,10 +11,10 @@ import pytest
 from msgspec.structs import replace
 
 from agent.config import Settings
-from agent.engine.api import Add
+from agent.engine.api import Add, TrackerSaid
 from agent.engine.session import Session
 from stack.listen import listening
-from tests.integration.agent.swarm import Seeded, new_transfer, seed
+from tests.integration.agent.swarm import Listening, Seeded, new_transfer, seed
 from tests.support.until import until
 
 ALLOWED = "127.0.0.9"
@@ -201,3 +201,32 @@ async def test_peers_that_a_tracker_names_are_judged_like_all_others(tmp_path: P
             session.add(replace(alone(seeded, tmp_path / "data"), trackers=trackers))
             await until(lambda: "peer" in ours.asked and session.refused(f"peer {REFUSED}:{private.port}"))
             assert private.contacts() == []
+
+
+async def test_a_tracker_that_names_peers_to_one_of_our_addresses_has_named_them(tmp_path: Path) -> None:
+    """It is asked from all that we listen on, and the last answer is not the only one."""
+    (tmp_path / "seeder").mkdir()
+    answered = asyncio.Event()
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        host = writer.get_extra_info("peername")[0]
+        if host == ALLOWED:
+            await answered.wait()
+        named = b"" if host == ALLOWED else socket.inet_aton(REFUSED) + b"\0\1"
+        writer.write(_http(200, b"d8:intervali60e5:peers%d:%be" % (len(named), named)))
+        await writer.drain()
+
+    with seed(tmp_path / "seeder", {"small.bin": 1_000}) as seeded:
+        chosen = Settings(agent_dir=tmp_path, agent_listen=f"{REFUSED}:0,{ALLOWED}:0")
+        async with (
+            listening(answer, socket.create_server((REFUSED, 0))) as port,
+            Listening(tmp_path, chosen) as engine,
+        ):
+            url = f"http://{REFUSED}:{port}/announce"
+            add = replace(alone(seeded, tmp_path / "data"), trackers=[[url]])
+            engine.session.add(add)
+            once = TrackerSaid(add.transfer, url, "ok", "", peers=1)
+            await engine.until(lambda said: once in said)
+            answered.set()
+            await engine.until(lambda said: said.count(once) == 2)

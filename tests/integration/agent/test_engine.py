@@ -1,5 +1,6 @@
 """The engine against a real seeder: metadata, pieces, reading through the cache, and what is on disk."""
 
+from datetime import timedelta
 from pathlib import Path
 
 import libtorrent as lt
@@ -9,8 +10,11 @@ from msgspec.structs import replace
 from agent.engine.api import Checked, EngineEvent, MetadataArrived, MetadataMismatch, NotThere, PieceVerified, Steering
 from agent.engine.settings import ip_filter
 from tests.integration.agent.swarm import Listening, Seeded, new_transfer, seed
+from tests.support.until import until
 
 SIZES = {"a/big.bin": 1_000_000, "a/empty": 0, "small.txt": 10}
+LONG_ENOUGH = timedelta(seconds=2)
+"""Twice as long as libtorrent waits before it connects to a peer."""
 
 
 def verified(said: list[EngineEvent]) -> set[int]:
@@ -71,6 +75,21 @@ async def test_only_wanted_pieces_are_fetched_and_more_can_be_asked_for(tmp_path
             await engine.until(lambda said: verified(said) == {0, 3})
 
 
+@pytest.mark.parametrize("gives", [True, False])
+async def test_who_wanted_nothing_for_a_while_is_brought_what_he_wants_then(tmp_path: Path, gives: bool) -> None:
+    """Of two sessions only the one that gives has looked for peers meanwhile, and its seed has hung up."""
+    with seed(tmp_path / "seeder", SIZES) as seeded:
+        async with Listening(tmp_path, gives=gives) as engine:
+            transfer = new_transfer()
+            add = seeded.add(tmp_path / "data", transfer, seeded.book())
+            engine.session.add(replace(add, priorities=[0] * seeded.info.piece_count))
+            (handle,) = engine.session._handles.values()
+            await until(lambda: handle.status().finished_duration >= LONG_ENOUGH)
+            await until(lambda: (handle.status().list_seeds, handle.status().num_peers) == (gives, 0))
+            engine.session.ask(transfer, [(piece, 7) for piece in all_of(seeded)])
+            await engine.until(lambda said: verified(said) == all_of(seeded))
+
+
 async def test_metadata_that_the_engine_reads_otherwise_is_refused(tmp_path: Path) -> None:
     with seed(tmp_path / "seeder", SIZES) as seeded:
         async with Listening(tmp_path) as engine:
@@ -125,5 +144,5 @@ async def test_a_torrent_keeps_to_its_speed_until_it_is_told_another(tmp_path: P
             engine.session.steer(transfer, Steering(up_max=100_000))
             assert (handle.download_limit(), handle.upload_limit()) == (0, 100_000)
             assert not handle.flags() & lt.torrent_flags.sequential_download
-            engine.session.announce(transfer)
+            engine.session.announce(transfer, at_once=True)
             await engine.until(lambda said: verified(said) == all_of(seeded))

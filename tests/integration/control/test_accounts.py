@@ -3,7 +3,8 @@
 import secrets
 
 from control.accounts import throttle
-from tests.support.control import PASSWORD, Api
+from control.plane import Plane
+from tests.support.control import PASSWORD, Api, serving
 
 
 def account(**more: str) -> dict[str, str]:
@@ -39,9 +40,9 @@ async def test_a_wrong_password_and_an_unknown_email_are_told_alike(api: Api) ->
     assert (unknown.status_code, unknown.json()["detail"]) == (401, wrong.json()["detail"])
 
 
-async def test_guessing_is_throttled_and_says_when_to_come_back(api: Api) -> None:
+async def test_guessing_is_throttled_and_says_when_to_come_back(plane: Plane, api: Api) -> None:
     mine = account()
-    async with api.client() as http:
+    async with serving(plane) as url, Api(url, plane, api.databases).client() as http:
         await http.post("/api/v1/auth/register", json=mine)
         for _ in range(throttle.TRY_PASSWORD.times):
             answer = await http.post("/api/v1/auth/login", json=mine)

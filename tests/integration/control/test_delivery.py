@@ -26,7 +26,7 @@ async def stored(plane: Plane, job_id: str) -> None:
         row = {"transfer_id": transfer.id, "file": 0, "scope_id": transfer.scope_id, "key": key, "epoch": 1}
         tx.add(Object(**row, size_bytes=len(CONTENT), opened_at=now, stored_at=now))
     grant = plane.store.put_grant(key, size_bytes=len(CONTENT), crc32=zlib.crc32(CONTENT), now=now, expires_s=60)
-    async with httpx.AsyncClient(trust_env=False) as agent:
+    async with httpx.AsyncClient(trust_env=False, timeout=30) as agent:
         (await agent.put(grant.url, content=CONTENT, headers=dict(grant.headers))).raise_for_status()
 
 
@@ -40,7 +40,7 @@ async def test_a_link_gives_the_file_its_range_and_its_name_to_whoever_has_it(ap
         assert made.status_code == 201, made.text
     link = made.json()
     assert (link["name"], link["size_bytes"]) == ("Bücher.html", len(CONTENT))
-    async with httpx.AsyncClient(trust_env=False) as anybody:
+    async with httpx.AsyncClient(trust_env=False, timeout=30) as anybody:
         whole = await anybody.get(link["url"])
         part = await anybody.get(link["url"], headers={"Range": "bytes=3-4"})
         forged = await anybody.get(link["url"].replace("html", "exe"))

@@ -4,10 +4,10 @@ import re
 
 import httpx
 import msgspec
+import pytest
 
 from control.db import Database
-from control.plane import Plane
-from tests.support.control import Api, magnet, serving
+from tests.support.control import Api, listener, magnet
 from tests.support.ports import free_ports
 
 
@@ -67,18 +67,33 @@ async def test_the_pages_need_nothing_from_elsewhere(api: Api) -> None:
                 assert (await http.get(asset)).status_code == 200, asset
 
 
-async def test_without_a_database_it_says_unavailable_and_when_to_come_back(plane: Plane) -> None:
+async def test_without_a_database_it_says_unavailable_and_when_to_come_back(api: Api) -> None:
     nobody = f"postgresql+asyncpg://nobody:x@127.0.0.1:{free_ports(1)[0]}/nothing"
     away = Database(nobody, nobody)
-    async with serving(msgspec.structs.replace(plane, db=away)) as url, httpx.AsyncClient(trust_env=False) as http:
-        answer = await http.post(f"{url}/api/v1/auth/login", json={"email": "a@b.org", "password": "whatever it is"})
-        ready = await http.get(f"{url}/readyz")
-        alive = await http.get(f"{url}/healthz")
+    async with (
+        listener(msgspec.structs.replace(api.plane, db=away)) as url,
+        msgspec.structs.replace(api, url=url).client() as http,
+    ):
+        answer = await http.post("/api/v1/auth/login", json={"email": "a@b.org", "password": "whatever it is"})
+        ready = await http.get("/readyz")
+        alive = await http.get("/healthz")
     await away.close()
     assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
     assert int(answer.headers["Retry-After"]) >= 1
     assert (ready.status_code, ready.json()["checks"]["database"]["ok"]) == (503, False)
     assert alive.status_code == 200
+
+
+async def test_after_a_listener_that_was_cut_short_the_next_one_is_heard(api: Api) -> None:
+    async def listened(then: Exception | None) -> None:
+        async with listener(api.plane) as url, msgspec.structs.replace(api, url=url).client() as http:
+            assert (await http.get("/healthz")).status_code == 200
+            if then is not None:
+                raise then
+
+    with pytest.raises(ExceptionGroup):
+        await listened(LookupError())
+    await listened(None)  # its socket has the number that was free just now
 
 
 async def test_options_and_head_are_answered(api: Api) -> None:

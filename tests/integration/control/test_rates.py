@@ -81,6 +81,21 @@ async def test_a_process_refuses_by_itself_what_it_knows_to_be_too_much(plane: P
     assert await admitted(Throttle(plane.db), rule, 5, now) == 1
 
 
+async def test_who_read_the_clock_before_the_first_one_was_counted_comes_in_as_well(plane: Plane) -> None:
+    rule, now, process = some_rule(3), utcnow(), Throttle(plane.db)
+    earlier = now - dt.timedelta(milliseconds=30)
+    await process.hit(rule, "a", now=now)
+    assert await process.has_room(rule, "a", now=earlier)
+    assert await Throttle(plane.db).has_room(rule, "a", now=earlier)
+    assert await admitted(process, rule, 5, earlier) == 2
+
+
+async def test_where_the_rules_let_less_through_what_was_taken_ahead_is_good_for_longer(plane: Plane) -> None:
+    rule, now, process = some_rule(600, 10), utcnow(), Throttle(plane.db, scale=0.02)  # 12 a minute
+    for second in range(12):
+        await process.hit(rule, "a", now=now + dt.timedelta(seconds=second))
+
+
 async def test_looking_counts_nothing(plane: Plane) -> None:
     rule, now, process = some_rule(1), utcnow(), Throttle(plane.db)
     for _ in range(3):

@@ -120,7 +120,7 @@ async def test_keys_and_tokens_may_listen_strangers_not(api: Api) -> None:
 async def test_a_process_that_goes_away_ends_its_streams_at_once(api: Api, plane: Plane) -> None:
     async with api.member() as http:
         job = await new_job(http)
-        async with httpx.AsyncClient(cookies=http.cookies, trust_env=False) as other:
+        async with httpx.AsyncClient(cookies=http.cookies, trust_env=False, timeout=30) as other:
             async with serving(plane) as url:
                 asked = other.build_request("GET", f"{url}/api/v1/jobs/{job}/events")
                 answer = await other.send(asked, stream=True)

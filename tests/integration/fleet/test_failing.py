@@ -16,7 +16,7 @@ from sqlalchemy import select
 from control.config import Settings
 from control.jobs.model import Job
 from control.transfers.model import Object, Part, Transfer
-from stack.demo import torrent
+from stack.demo import seeder, torrent, tracker
 from stack.listen import listening
 from tests.integration.fleet.conftest import TIME_SCALE
 from tests.support import room as rooms
@@ -24,7 +24,7 @@ from tests.support.agents import Hand
 from tests.support.member import Member, View
 from tests.support.proxy import Fault
 from tests.support.room import Room
-from tests.support.swarm import HOST, Swarm, swarm, write_content
+from tests.support.swarm import HOST, Swarm, known, swarm, write_content
 from tests.support.until import until
 from wire.failures import FAILURES
 from wire.metainfo import parse_torrent
@@ -138,6 +138,21 @@ async def test_a_torrent_without_seeder_stalls_and_is_told_stuck_before(room: Ro
             assert PASSKEY not in stuck["sentence"]
             await until_failing(member, job["id"], "stalled")
             await member.cancel(job["id"])
+
+
+async def test_a_seed_that_begins_after_us_is_found_long_before_its_tracker_is_due_again(
+    room: Room, tmp_path: Path
+) -> None:
+    """It cannot come to us: who is alone asks again."""
+    content = write_content(tmp_path / "late", ONE_FILE, seed=9)
+    async with tracker.serve(HOST, 0) as port, room.member() as member:
+        url = f"http://{HOST}:{port}/announce"
+        (file := tmp_path / "late.torrent").write_bytes(torrent.create(content, trackers=[url]))
+        async with room.agent(tmp_path / "agent", agent_incoming=False):
+            job = await member.add_torrent(file.read_bytes())
+            await known(url, parse_torrent(file.read_bytes()).info.hashes, "incomplete")
+            with seeder.seeding({file: content.parent}, HOST, 0):
+                await member.until(job["id"], "completed")
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,11 @@ import hashlib
 import secrets
 
 import pytest
+from msgspec.structs import replace
 from sqlalchemy import func, select
 
 from control.errors import BadInput, TooLarge
+from control.loops import finish
 from control.plane import Plane
 from control.torrents import metadata
 from control.torrents.model import File, Torrent
@@ -66,6 +68,16 @@ async def test_it_is_kept_once_and_judged_go(plane: Plane) -> None:
     (verdict,) = (await agent.sync(agent.report(wanted.transfer, phase=Phase.RUNNING))).verdicts
     assert verdict.go
     assert (await read_job(plane, wanted.job)).state is JobState.DOWNLOADING
+
+
+async def test_what_is_fetched_whole_between_two_reports_is_completed(plane: Plane) -> None:
+    raw = info_of(10)
+    wanted, agent = await magnet(plane, raw)
+    await give(plane, wanted, agent, raw)
+    parts, files = await agent.put_everything(replace(wanted, sizes=(10,)))
+    await agent.sync(agent.report(wanted.transfer, phase=Phase.TAIL, parts=parts, files=files, done=True))
+    await finish.step(plane, utcnow())
+    assert (await read_job(plane, wanted.job)).state is JobState.COMPLETED
 
 
 async def test_an_agent_is_heard_while_its_metadata_is_written_down(plane: Plane) -> None:

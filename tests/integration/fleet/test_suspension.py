@@ -9,16 +9,16 @@ from control.audit.service import Actor
 from control.jobs import steer
 from control.loops import suspended
 from control.plane import Plane
+from control.transfers.model import Transfer
 from tests.integration.control.test_stream import hearing, new_job
 from tests.integration.fleet.test_blocked import open_door
-from tests.integration.fleet.test_metadata import give, info_of, magnet
-from tests.integration.fleet.test_reservations import cap
 from tests.support.control import PASSWORD
 from tests.support.fleet import Wanted, add_transfer, claimed, read_job, read_transfer
 from tests.support.member import Member, signed_up
 from wire.clock import utcnow
 from wire.ids import new_id
 from wire.states import Intent, JobState, TransferState
+from wire.units import TIB
 
 MEMBER = Actor(name="person:tests")
 WHY = {"reason": "a test wants it so"}
@@ -93,12 +93,10 @@ async def test_what_was_cancelled_meanwhile_stays_so(plane: Plane) -> None:
 
 
 async def test_what_has_no_room_any_more_stays_paused_for_its_members_to_resume(plane: Plane) -> None:
-    """A magnet's size was learnt while it was held: nothing is set aside for it."""
-    raw = info_of(10, 20)
-    wanted, agent = await magnet(plane, raw)
+    wanted = await add_transfer(plane, 2 * TIB)
     await suspend(plane, Organisation, wanted.org)
-    assert (await give(plane, wanted, agent, raw)).code == "not_wanted_yet"
-    await cap(plane, wanted.org, storage_bytes=29)
+    async with plane.working() as tx:  # its metadata came while it was paused: nothing is set aside for it
+        (await tx.get_one(Transfer, wanted.transfer)).go = False
     await suspend(plane, Organisation, wanted.org, ends=True)
     assert await standing(plane, wanted) == PAUSED
     assert (await read_job(plane, wanted.job)).held_intent is None

@@ -109,12 +109,12 @@ async def test_a_notice_is_sent_from_the_page_by_who_has_no_account(api: Api) ->
         for label, text in (
             ("Your full name", "Ada Lovelace"),
             ("Your e-mail", somebody().email),
-            ("Whose right", "The Analytical Society"),
-            ("Which work", "Notes on the engine"),
-            ("Info-hashes", "ab" * 20),
-            ("Signature", "Ada Lovelace"),
+            ("Whose right is infringed", "The Analytical Society"),
+            ("Which work, and where the original can be seen", "Notes on the engine"),
+            ("Info-hashes or magnets, one a line", "ab" * 20),
+            ("Signature: your full name", "Ada Lovelace"),
         ):
-            await form.get_by_label(label).fill(text)
+            await form.get_by_label(label, exact=True).fill(text)
         await form.locator("[name=good_faith]").check()
         await form.locator("[name=accurate]").check()
         await form.get_by_role("button").click()

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 
 import httpx
+import msgspec
 import pytest
 
 from tests.integration.people.conftest import setting
@@ -16,7 +17,7 @@ ALLOWED, OTHER = "https://tools.example.org", "https://evil.example.org"
 @pytest.fixture(scope="module")
 async def https(api: Api) -> AsyncIterator[httpx.AsyncClient]:
     plane = setting(api.plane, public_url="https://seedlift.example.org", cors_origins=f"{ALLOWED}, https://b.org")
-    async with serving(plane) as url, httpx.AsyncClient(base_url=url, trust_env=False) as http:
+    async with serving(plane) as url, msgspec.structs.replace(api, url=url).client() as http:
         yield http
 
 

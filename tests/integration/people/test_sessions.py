@@ -104,7 +104,7 @@ async def test_another_sites_page_cannot_sign_its_visitors_in(own: Api) -> None:
 
 async def test_over_https_the_cookie_belongs_to_this_host_alone(own: Api) -> None:
     mine = await registered(own)
-    plane = setting(own.plane, public_url="https://seedlift.example.org")
+    plane = setting(own.plane, public_url="https://seedlift.example.org", bot_check="off")
     async with serving(plane) as url, own.client() as http:
         answer = await http.post(f"{url}/api/v1/auth/login", json=mine.body)
     cookie = answer.headers["Set-Cookie"]

@@ -89,7 +89,9 @@ def _illegal(job: JobSeen) -> Iterator[str]:
         if before[1] != after[0]:
             yield f"job {job.id} jumps from {before[1]} to {after[0]}"
     for come, go in job.moves:
-        if come is not None and JobState(go) not in JOB_MOVES[JobState(come)]:
+        if come in (None, go):
+            continue  # it begins, or something is told of it while it stays where it is: a try that failed, a new name
+        if JobState(go) not in JOB_MOVES[JobState(come)]:
             yield f"job {job.id} went from {come} to {go}"
     if job.moves and job.state is not None and job.moves[-1][1] != job.state:
         yield f"job {job.id} is {job.state}, its timeline ends with {job.moves[-1][1]}"

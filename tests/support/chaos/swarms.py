@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from stack.demo import seeder, torrent, tracker
 from tests.support.chaos.schedule import CONTENTS
-from tests.support.swarm import HOST, announced, write_content
+from tests.support.swarm import HOST, known, write_content
 from wire.filelist import FileKind
 from wire.metainfo import parse_torrent
 from wire.units import MIB
@@ -39,7 +39,7 @@ async def sources(folder: Path) -> AsyncIterator[dict[str, Source]]:
         with seeder.seeding(dict.fromkeys(files.values(), folder), HOST, 0, rate_bytes=RATE) as giver:
             peers = [f"{HOST}:{giver.port}"]
             for file in files.values():
-                await announced(trackers[0], parse_torrent(file.read_bytes()).info.hashes)
+                await known(trackers[0], parse_torrent(file.read_bytes()).info.hashes, "complete")
             yield {name: _source(file, trackers, peers) for name, file in files.items()}
 
 

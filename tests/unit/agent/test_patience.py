@@ -2,10 +2,11 @@
 
 from typing import Literal
 
+import pytest
 from msgspec.structs import replace
 
 from agent.engine.api import Checked, Figures, MetadataArrived, TrackerSaid
-from agent.patience import Waits, failure_of, stuck
+from agent.patience import Waits, asks_again, failure_of, stuck
 from agent.running import Counted, Entered, Event, InEngine, Looked, Paused, Resumed, Run, Steered, begin, fold
 from tests.unit.agent.specs import spec
 from wire.ids import TransferId
@@ -29,8 +30,8 @@ def looked(
     return Looked(T, now_s=now_s, there_bytes=there, stored_bytes=stored, putting=putting, store_word=word, heard=heard)
 
 
-def said(url: str, kind: Literal["ok", "refused", "away"], text: str = "") -> TrackerSaid:
-    return TrackerSaid(T, url, kind, text)
+def said(url: str, kind: Literal["ok", "refused", "away"], text: str = "", peers: int = 0) -> TrackerSaid:
+    return TrackerSaid(T, url, kind, text, peers)
 
 
 def magnet() -> Run:
@@ -70,6 +71,30 @@ def test_trackers_that_all_refuse_are_not_waited_for_so_long() -> None:
     told = stuck(run, WAITS, 151)
     assert told is not None
     assert told.sentence == "No peers for 2 min: http://one says “unregistered torrent”; http://two says “no”."
+
+
+@pytest.mark.parametrize(
+    ("peers", "words"),
+    [
+        (0, "knows of nobody else"),
+        (1, "names one address, which could not be connected to"),
+        (2, "names 2 addresses, none of which could be connected to"),
+    ],
+)
+def test_a_tracker_is_not_said_to_know_of_nobody_when_it_named_somebody(peers: int, words: str) -> None:
+    told = stuck(happen(fetching(), said("http://one/a", "ok", peers=peers)), WAITS, 31)
+    assert told is not None
+    assert told.sentence == f"No peers for 31 s: http://one {words}."
+
+
+def test_who_is_alone_asks_the_trackers_again_and_more_and_more_seldom() -> None:
+    def asked_at(run: Run) -> list[int]:
+        return [second for second in range(1, 300) if asks_again(run, WAITS, second - 1, second)]
+
+    assert asked_at(happen(fetching(), ALONE)) == [30, 60, 120, 240]
+    assert asked_at(happen(fetching(), SOMEBODY)) == []
+    assert asked_at(happen(fetching(), ALONE, Counted(T, unready=0, unstored=5), looked(1))) == []
+    assert asks_again(fetching(), WAITS, 25, 1_000), "once, however long it was not looked"
 
 
 def test_a_tracker_that_cannot_be_reached_is_no_refusal() -> None:

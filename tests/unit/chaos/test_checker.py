@@ -67,6 +67,11 @@ def test_damage_is_found(damage: dict[str, Any], fault: Fault) -> None:
     assert fault in {each.fault for each in wrong(msgspec.structs.replace(CLEAN, **damage))}
 
 
+def test_what_is_told_of_a_job_that_stays_where_it_is_is_no_move() -> None:
+    lost = [("downloading", "queued"), ("queued", "queued"), ("queued", "completed")]
+    assert wrong(msgspec.structs.replace(CLEAN, **of_job(moves=[*JOB.moves[:2], *lost]))) == []
+
+
 def test_what_a_paused_job_still_needs_is_no_leftover() -> None:
     paused = msgspec.structs.replace(
         CLEAN, open_uploads=[KEY], in_progress=frozenset({KEY}), on_disks={"a": ["t"]}, held={"a": frozenset({"t"})}
