@@ -3,31 +3,19 @@
 import asyncio
 import os
 import re
-import signal
 import sys
-from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 import msgspec
-import uvloop
 
 from control import migrate
-from control import work as loops
 from control.accounts.bootstrap import Bootstrap, bootstrap
 from control.audit import verify
-from control.config import Settings
 from control.db import Database, is_away
 from control.errors import Refusal
-from control.fleet import listener
-from control.plane import open_plane
-from control.serve import CannotListen, bound, public
-from telemetry import logs, metrics
 from wire import settings as wire_settings
 from wire.clock import utcnow
 from wire.settings import BadSettings
-from wire.version import VERSION
-
-log = logs.get(__name__)
 
 S = TypeVar("S", bound=msgspec.Struct)
 USAGE = "usage: python -m control api|work|db-upgrade|bootstrap|audit-verify [HASH]"
@@ -36,10 +24,10 @@ USAGE = "usage: python -m control api|work|db-upgrade|bootstrap|audit-verify [HA
 def main(argv: list[str]) -> int:
     try:
         match argv:
-            case ["api"]:
-                return _serve("api", api)
-            case ["work"]:
-                return _serve("work", work)
+            case ["api" | "work" as name]:
+                from control import processes  # with the web framework, without which the chores start in a third
+
+                return processes.run(name)
             case ["db-upgrade"]:
                 migrate.upgrade(_only(migrate.UpgradeSettings).owner_database_url)
                 return 0
@@ -49,27 +37,11 @@ def main(argv: list[str]) -> int:
                 return asyncio.run(_verify(None))
             case ["audit-verify", expected] if re.fullmatch(r"[0-9a-f]{64}", expected):
                 return asyncio.run(_verify(expected))
-    except (BadSettings, CannotListen, migrate.CannotMigrate) as refused:
+    except (BadSettings, migrate.CannotMigrate) as refused:
         print(refused, file=sys.stderr)
         return 2
     print(USAGE, file=sys.stderr)
     return 2
-
-
-async def api(settings: Settings, stop: asyncio.Event) -> None:
-    async with open_plane(settings) as plane, asyncio.TaskGroup() as group:
-        with bound(settings.host, settings.port) as listening:
-            fleet = group.create_task(listener.serve(plane))
-            log.info("api.listening", host=settings.host, port=settings.port)
-            await public(plane, listening, stop)
-            fleet.cancel()
-
-
-async def work(settings: Settings, stop: asyncio.Event) -> None:
-    async with asyncio.TaskGroup() as group:
-        running = group.create_task(loops.run(settings))
-        await stop.wait()
-        running.cancel()
 
 
 class ChoreSettings(msgspec.Struct, frozen=True):
@@ -107,21 +79,6 @@ async def _verify(expected: str | None) -> int:
         await db.close()
     print(*verify.lines(said), sep="\n")
     return 0 if said.whole else 1
-
-
-def _serve(name: str, run: Callable[[Settings, asyncio.Event], Awaitable[None]]) -> int:
-    settings = wire_settings.read(Settings, os.environ)
-    logs.configure(name, "console" if settings.log_format == "console" else "json", settings.log_level)
-    metrics.say_build(name, VERSION)
-    uvloop.run(_until_signalled(settings, run))
-    return 0
-
-
-async def _until_signalled(settings: Settings, run: Callable[[Settings, asyncio.Event], Awaitable[None]]) -> None:
-    stop = asyncio.Event()
-    for each in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(each, stop.set)
-    await run(settings, stop)
 
 
 def _only(kind: type[S]) -> S:
