@@ -2,7 +2,7 @@
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -10,10 +10,12 @@ import httpx
 import msgspec
 import pytest
 import structlog
+from argon2 import PasswordHasher
 from msgspec import Struct
 from sqlalchemy import delete
 
 from control import migrate
+from control.accounts import passwords
 from control.accounts.bootstrap import Bootstrap, bootstrap
 from control.accounts.model import Rate
 from control.config import Settings
@@ -66,6 +68,14 @@ async def operating(plane: Plane, url: str) -> AsyncIterator[httpx.AsyncClient]:
     headers = {"Authorization": f"Bearer {key}"}
     async with httpx.AsyncClient(base_url=f"{url}/api/v1", headers=headers, trust_env=False, timeout=20) as http:
         yield http
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quick_hashes() -> Iterator[None]:
+    """Of the passwords of hundreds of accounts: as they are, they are a tenth of what all tests cost."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(passwords, "_hasher", PasswordHasher(time_cost=1, memory_cost=1024, parallelism=1))
+        yield
 
 
 @pytest.fixture(scope="session")
