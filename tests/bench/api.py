@@ -186,7 +186,7 @@ async def main() -> None:
     given = report.arguments("api")
     with open_folder() as folder:
         sets = ["control.trusted_proxies=127.0.0.1"]
-        async with up.running(folder, "--agents", "0", demo=False, sets=sets) as stack:
+        async with up.running(folder, "--agents", "0", sets=sets) as stack:
             found, paced, bare = await measure(stack, *((2, LISTED // 10) if given.quick else (10, LISTED)))
     shown(found, paced, bare)
     check(found, paced)

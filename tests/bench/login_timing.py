@@ -57,7 +57,7 @@ async def main() -> None:
     figures, raw = [], {}
     with open_folder() as folder:
         async with (
-            up.running(folder, demo=False, sets=["control.trusted_proxies=127.0.0.1"]) as stack,
+            up.running(folder, sets=["control.trusted_proxies=127.0.0.1"]) as stack,
             httpx.AsyncClient(base_url=f"{stack.api}/api/v1/auth/", trust_env=False, timeout=30) as http,
         ):
             known = [_unknown() for _ in range(KNOWN)]

@@ -29,7 +29,7 @@ async def main() -> None:
     with open_folder() as folder:
         first = await timed(folder)
         later = [await timed(folder) for _ in range(STARTS)]
-        async with up.running(folder) as stack:
+        async with up.running(folder, demo=True) as stack:
             await asyncio.sleep(5 if given.quick else IDLE_S)
             pids = {"up": [stack.process.pid]} | {name: stack.pids(name) for name in ("api", "work", "agent")}
             held = {name: sum(map(pss_mib, each)) for name, each in pids.items()}
@@ -43,7 +43,7 @@ async def main() -> None:
 
 async def timed(folder: Path) -> float:
     began = time.monotonic()
-    async with up.running(folder):
+    async with up.running(folder, demo=True):
         return time.monotonic() - began
 
 

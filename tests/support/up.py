@@ -15,12 +15,15 @@ import msgspec
 from msgspec import Struct
 
 from tests.support.ports import free_row
+from tests.support.swarm import HOST
 
 READY_S = 90
 """A first start on a busy machine; far above what it takes, since nothing is measured here."""
 STOP_S = 40
 SAID_LAST = 12_000
 """Characters of a log that are shown with a failure."""
+ALLOW = f"control.pool_allow=default={HOST}/32"
+"""Where our swarms are, which else only the demo's pool may contact."""
 ROOMY = "UPDATE plans SET is_default = name = 'house'"
 """Who tells a story in here is not there to try it."""
 CHILDREN = {
@@ -135,7 +138,7 @@ async def running(
     *args: str,
     sets: Sequence[str] = (),
     port: int | None = None,
-    demo: bool = True,
+    demo: bool = False,
     prefix: Sequence[str] = (),
 ) -> AsyncIterator[Up]:
     """`seedlift up` until the block ends; stopped politely, then not."""
@@ -158,7 +161,7 @@ async def begin(
     *args: str,
     sets: Sequence[str] = (),
     port: int | None = None,
-    demo: bool = True,
+    demo: bool = False,
     prefix: Sequence[str] = (),
 ) -> Up:
     folder.mkdir(parents=True, exist_ok=True, mode=0o711)
@@ -167,7 +170,7 @@ async def begin(
     chosen = [] if port is None and (folder / "data" / "ports.json").exists() else ["--port", str(port or free_row())]
     command = [*prefix, sys.executable, "-m", "cli", "up", "--data", str(folder / "data"), *chosen]
     command += ["--ready-file", str(ready_file), *(["--demo"] if demo else []), *args]
-    for setting in sets:
+    for setting in sets if demo else (ALLOW, *sets):  # what comes later holds
         command += ["--set", setting]
     with log.open("ab") as said:
         process = await asyncio.create_subprocess_exec(

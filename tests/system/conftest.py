@@ -29,7 +29,7 @@ def pytest_runtest_makereport(item: pytest.Function) -> Generator[None, pytest.T
 @pytest.fixture(scope="session")
 async def stack() -> AsyncIterator[up.Up]:
     with open_folder() as folder:
-        async with up.running(folder) as running:
+        async with up.running(folder, demo=True) as running:
             yield running
 
 

@@ -49,7 +49,7 @@ async def counts(member: Member) -> Counter[str]:
 async def test_more_than_a_hundred_transfers_end_as_their_scripts_say(tmp_path: Path) -> None:
     torrents = [torrent_file(f"many-{number}", size=SIZE) for number in range(COUNT)]
     async with (
-        up.running(tmp_path / "stack", "--agents", "0", demo=False) as stack,
+        up.running(tmp_path / "stack", "--agents", "0") as stack,
         agents.running(stack, "sim", tmp_path / "sim", agent_slots=SLOTS, agent_sim=SCRIPT) as agent,
         AsyncExitStack() as signed,
     ):

@@ -46,7 +46,7 @@ async def knock(ours: Host, theirs: Host) -> set[int]:
 @needs_namespaces
 async def test_without_host_nothing_answers_from_another_machine(tmp_path: Path) -> None:
     with two_hosts() as (ours, theirs):
-        async with up.running(tmp_path, prefix=ours.inside):
+        async with up.running(tmp_path, demo=True, prefix=ours.inside):
             assert await knock(ours, theirs) == set()
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import bucket, control_bus, up
+from tests.support.control import magnet
 from tests.support.folders import open_folder
 from tests.support.member import Member, signed_up
 from tests.support.swarm import Swarm, swarm
@@ -128,8 +129,7 @@ async def test_the_whole_stack_stopped_and_started_again_goes_on(
 
 async def test_without_agents_a_job_is_taken_and_shown_as_submitted(tmp_path: Path) -> None:
     async with up.running(tmp_path, "--agents", "0") as lonely, signed_up(lonely.api) as member:
-        assert lonely.ready.demo_magnet is not None
-        job = await member.add_magnet(lonely.ready.demo_magnet)
+        job = await member.add_magnet(magnet())
         async with member.hearing(job["id"]) as heard:
             async for said in heard:
                 assert said.event == "snapshot"

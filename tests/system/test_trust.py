@@ -23,7 +23,7 @@ CUT_S = 2
 @pytest.fixture(scope="module")
 async def guarded() -> AsyncIterator[up.Up]:
     with open_folder() as folder:
-        async with up.running(folder, "--agents", "0", demo=False) as running:
+        async with up.running(folder, "--agents", "0") as running:
             yield running
 
 

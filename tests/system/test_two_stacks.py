@@ -10,7 +10,7 @@ from wire.units import MIB
 
 
 async def test_two_stacks_run_side_by_side(stack: up.Up, tmp_path: Path) -> None:
-    async with up.running(tmp_path, port=free_row(), demo=False) as second:
+    async with up.running(tmp_path, port=free_row()) as second:
         assert second.ready.demo_magnet is None
         async with signed_up(second.api) as here, signed_up(stack.api) as there:
             assert (await here.http.get("/api/v1/jobs")).json()["items"] == []
