@@ -21,8 +21,8 @@ READY_S = 90
 STOP_S = 40
 SAID_LAST = 12_000
 """Characters of a log that are shown with a failure."""
-ROOMY = "UPDATE plans SET is_default = name = 'house'"
-"""Who tells a story in here is not there to try it."""
+ROOMY = "UPDATE plans SET is_default = false; UPDATE plans SET is_default = true WHERE name = 'house'"
+"""Who tells a story in here is not there to try it. Two statements: there is never a second default plan."""
 CHILDREN = {
     "postgres": "postgres",
     "nats": "nats-server",

@@ -32,6 +32,7 @@ class Plan(Base):
     file_bytes: Mapped[int | None]
     traffic_bytes: Mapped[int | None]
     kept_days: Mapped[int | None]
+    sessions: Mapped[int]
 
 
 class Quota(Base):

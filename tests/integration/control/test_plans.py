@@ -84,7 +84,7 @@ async def test_a_refusal_says_which_limit_what_is_left_and_which_plan_has_room(p
     )
     assert given.json()["usage"]["limits"] == {
         "active": 2, "open_jobs": 100, "storage_bytes": 5 * GB, "file_bytes": GB // 2, "traffic_bytes": 50 * GB,
-        "kept_days": 7,
+        "kept_days": 7, "sessions": 5,
     }  # fmt: skip
     refused = (await add(people, headers, 6 * GB // 10)).json()
     assert (refused["status"], refused["code"]) == (403, "file_too_large")
@@ -172,7 +172,7 @@ async def test_admins_make_change_and_drop_plans_and_each_change_is_in_the_log(p
     url = f"/admin/plans/{name}"
     terms = {
         "active": 3, "open_jobs": 5, "storage_bytes": 10, "file_bytes": None, "traffic_bytes": None, "kept_days": 1,
-        "is_listed": False,
+        "sessions": 2, "is_listed": False,
     }  # fmt: skip
     made = await people.http.put(url, json=terms, headers=boss)
     assert (made.status_code, made.json()["terms"] | terms, made.json()["organisations"]) == (
