@@ -58,7 +58,7 @@ async def plans(tx: Tx) -> Sequence[Plan]:
 
 
 def limits_of(plan: Plan) -> Limits:
-    return Limits(**{field: getattr(plan, field) for field in Limits.__struct_fields__})
+    return msgspec.convert(plan, Limits, from_attributes=True)
 
 
 async def sessions_max(tx: Tx) -> int:

@@ -9,6 +9,7 @@ from typing import Annotated, assert_never
 from msgspec import UNSET, Meta, Struct, UnsetType, structs
 
 from control.errors import Shortage
+from control.seeding import Seeding
 from wire.units import GB
 
 WARNED_PERCENT = (80, 100)
@@ -46,6 +47,8 @@ class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     sessions: Sessions
     """Of one member at once. Who is in several organisations has as many as the best of them gives; more stay until
     another begins, and then the oldest end."""
+    seeding: Seeding | None
+    """What its transfers let peers have: of this and their pool's the stricter counts. Null: the pool's alone."""
 
 
 class OwnLimits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -58,6 +61,7 @@ class OwnLimits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, o
     traffic_bytes: Bytes | UnsetType | None = UNSET
     kept_days: Days | UnsetType | None = UNSET
     sessions: Sessions | UnsetType = UNSET
+    seeding: Seeding | UnsetType | None = UNSET
 
 
 class Need(Struct, frozen=True):

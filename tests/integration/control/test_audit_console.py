@@ -9,7 +9,7 @@ from tests.support.told import CONSOLE, Told, somebody
 
 WHY = {"reason": "a test wants it told"}
 PROVED = {**WHY, "password": PASSWORD}
-LIMITS = dict.fromkeys(("storage_bytes", "file_bytes", "traffic_bytes", "kept_days"))
+LIMITS = dict.fromkeys(("storage_bytes", "file_bytes", "traffic_bytes", "kept_days", "seeding"))
 TERMS = {"active": 10, "open_jobs": 100, "sessions": 5, **LIMITS}
 
 

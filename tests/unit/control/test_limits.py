@@ -5,6 +5,7 @@ import pytest
 
 from control.errors import Shortage
 from control.plans.limits import Held, Limits, Need, OwnLimits, Use, merged, over, reached, sentence, short
+from control.seeding import Seeding, SeedWhen
 from wire.units import GB, MB
 
 FREE = Limits(
@@ -15,9 +16,17 @@ FREE = Limits(
     traffic_bytes=50 * GB,
     kept_days=7,
     sessions=5,
+    seeding=Seeding(SeedWhen.NEVER),
 )
 NONE = Limits(
-    active=1, open_jobs=1, storage_bytes=None, file_bytes=None, traffic_bytes=None, kept_days=None, sessions=1
+    active=1,
+    open_jobs=1,
+    storage_bytes=None,
+    file_bytes=None,
+    traffic_bytes=None,
+    kept_days=None,
+    sessions=1,
+    seeding=None,
 )
 
 
@@ -46,6 +55,7 @@ def test_own_limits_stand_above_the_plans_one_by_one_and_null_is_no_limit() -> N
     own = msgspec.json.decode(b'{"active": 9, "traffic_bytes": null}', type=OwnLimits)
     assert merged(FREE, own) == msgspec.structs.replace(FREE, active=9, traffic_bytes=None)
     assert merged(FREE, OwnLimits()) == FREE
+    assert merged(FREE, OwnLimits(seeding=None)).seeding is None
     assert msgspec.to_builtins(own) == {"active": 9, "traffic_bytes": None}
 
 
