@@ -12,13 +12,13 @@ import httpx
 import pytest
 from msgspec import Struct
 
-from control.accounts import tokens
+from control.accounts import passwords, tokens
 from control.accounts.model import ApiKey, Member, Organisation, Person, Session
 from control.accounts.permissions import FULL, OrgRole, PlatformRole
 from control.app import create_app
 from control.plane import Plane
 from control.stream import Hub
-from tests.support.control import unhurried
+from tests.support.control import PASSWORD, unhurried
 from tests.support.servers import Databases
 from wire.clock import utcnow
 from wire.ids import KeyId, OrgId, PersonId, SessionId, new_id
@@ -60,6 +60,12 @@ class People(Struct, frozen=True):
         async with self.plane.working() as tx:
             for each in who:
                 (await tx.get_one(Person, each.person)).password_hash = None
+
+    async def with_password(self, who: Someone) -> None:
+        """The one of tests."""
+        password_hash = await passwords.hashed(PASSWORD)
+        async with self.plane.working() as tx:
+            (await tx.get_one(Person, who.person)).password_hash = password_hash
 
     async def owner(self) -> Someone:
         """Of an organisation of his own."""

@@ -128,7 +128,7 @@ CONSOLE: Room = {
     "PUT /api/v1/admin/flags/{flag}": "flag.switched",
     "PUT /api/v1/admin/plans/{plan}": "plan.described",
     "PUT /api/v1/admin/plans/{plan}/default": "plan.made_default",
-    "DELETE /api/v1/admin/plans/{plan}": "plan.dropped",
+    "POST /api/v1/admin/plans/{plan}/drop": "plan.dropped",
     "PUT /api/v1/admin/organisations/{org_id}/plan": "organisation.plan_changed",
     "PUT /api/v1/admin/organisations/{org_id}/limits": "organisation.limits_changed",
     "POST /api/v1/admin/storage/sweeps": "storage.sweep_asked",

@@ -68,7 +68,7 @@ async def test_a_fleet_is_replaced_agent_by_agent_and_no_job_fails(tmp_path: Pat
             await member.until(job["id"], "completed")
             states = [event["to_state"] for event in await member.timeline(job["id"])]
             assert "failed" not in states
-            assert states.count("downloading") >= 2  # it was handed over at least once
+            assert states.count("queued") >= 2  # it was handed over at least once
             await all_there_once(stack, member, job["id"], slow)
             put = [part_of(request.target) for request in proxy.requests if request.method == "PUT"]
             assert len(put) == len(set(put))  # what was on its way when it was handed over was waited for

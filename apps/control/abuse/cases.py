@@ -70,7 +70,6 @@ async def decide(
     tx: Tx, vault: Vault, case_id: UUID, decision: Decision, reason: str, actor: Actor, now: dt.datetime
 ) -> Case:
     """`tx` sees every organisation. Whoever calls nudges loop `blocked`."""
-    reason = blocklist.clean_reason(reason)
     case = await _locked(tx, case_id)
     if decision not in decisions(case.state):
         raise Conflict(f"This case is {case.state}: it cannot be decided so now.", code="case_state")

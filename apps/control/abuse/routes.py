@@ -6,14 +6,16 @@ from uuid import UUID
 from litestar import get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
+from msgspec import Struct
 
 from control import cursor as cursors
 from control.abuse import cases
 from control.abuse.model import Case
-from control.abuse.schemas import CasePage, CaseView, Countered, CounterNotice, Decide, Notice, Received
-from control.abuse.states import CaseState, decisions
+from control.abuse.schemas import CasePage, CaseView, Countered, CounterNotice, Notice, Received
+from control.abuse.states import CaseState, Decision, decisions
 from control.accounts import bots, throttle
 from control.accounts.permissions import ANYBODY, Permission
+from control.accounts.proof import Reason, prove
 from control.accounts.throttle import Throttle
 from control.auth import Principal, actor_of
 from control.db import Asker
@@ -27,6 +29,14 @@ PAGE_MAX = 200
 
 Limit = Annotated[int, QueryParameter(ge=1, le=PAGE_MAX, description="At most so many.")]
 States = Annotated[list[CaseState] | None, QueryParameter(name="state", description="Only these; may be repeated.")]
+
+
+class Decide(Struct, frozen=True, forbid_unknown_fields=True):
+    decision: Decision
+    reason: Reason
+    """Both sides read it in their mail."""
+    password: str | None = None
+    """Once more; who has none signs in again first."""
 
 
 @post(
@@ -97,8 +107,9 @@ async def show_case(
 @post(
     "/admin/cases/{case_id:uuid}/decide",
     permission=Permission.CASES_WRITE,
+    refuses=[429],
     status_code=200,
-    summary="Block what a case names, reject it, or let what it blocked in again; both sides are told",
+    summary="Block what a case names, reject it, or let in again; with a reason, told to both sides, and your password",
     tags=TAG,
 )
 async def decide_case(
@@ -107,7 +118,9 @@ async def decide_case(
     request: Asked,
     plane: NamedDependency[Plane],
     who: NamedDependency[Principal],
+    throttling: NamedDependency[Throttle],
 ) -> CaseView:
+    await prove(plane, throttling, request, who, data.password)
     actor, now = actor_of(request, who), utcnow()
     async with plane.working() as tx:
         done = _view(await cases.decide(tx, plane.settings.vault, case_id, data.decision, data.reason, actor, now))

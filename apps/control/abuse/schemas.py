@@ -49,12 +49,6 @@ class Received(Struct, frozen=True):
     """To be quoted; a copy went to the address given."""
 
 
-class Decide(Struct, frozen=True, forbid_unknown_fields=True):
-    decision: Decision
-    reason: str
-    """Both sides read it in their mail."""
-
-
 class Countered(Struct, frozen=True):
     name: str
     email: str

@@ -16,7 +16,7 @@ from control.plane import Plane
 from wire.clock import utcnow
 from wire.units import MINUTE_S
 
-Reason = Annotated[str, Meta(min_length=10, max_length=500)]
+Reason = Annotated[str, Meta(min_length=10, max_length=500, pattern=r"\S")]
 """Of what is done to others, beside the proof: somebody will read it in a year."""
 FRESH_S = 10 * MINUTE_S
 """For who has no password: signed in with the passkey or the other provider within this."""

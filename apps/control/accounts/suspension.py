@@ -17,19 +17,10 @@ from control.audit import service as audit
 from control.audit.model import Severity
 from control.audit.service import Actor
 from control.db import Tx
-from control.errors import BadInput, Denied, NotFound
+from control.errors import Denied, NotFound
 from control.mail import letters
 from control.mail import service as mails
 from control.vault import Vault
-
-REASON_CHARS_MAX = 500
-
-
-def clean_reason(text: str) -> str:
-    reason = " ".join(text.split())
-    if not 0 < len(reason) <= REASON_CHARS_MAX or not reason.isprintable():
-        raise BadInput(f"A reason has 1 to {REASON_CHARS_MAX} printable characters.", code="bad_reason")
-    return reason
 
 
 async def of_person(
@@ -42,7 +33,7 @@ async def of_person(
     if not may_give(mine, other.platform_role):
         raise Denied(Permission.SUSPENSIONS_WRITE, f"as {mine} you do not suspend a higher role.")
     if _turn(other, reason, now, ends=ends):
-        await _tell(tx, actor, "person", person, reason, now, ends=ends)
+        await _tell(tx, actor.within(None), "person", person, reason, now, ends=ends)
         await mails.queue(tx, vault, other.email, _letter("Your account", reason, ends=ends), other.id, now)
     await tx.flush()
     return other
@@ -59,7 +50,7 @@ async def of_organisation(
     if found is None:
         raise NotFound("There is no such organisation.")
     if _turn(found, reason, now, ends=ends):
-        await _tell(tx, actor, "organisation", org, reason, now, ends=ends)
+        await _tell(tx, actor.within(org), "organisation", org, reason, now, ends=ends)
         owners = select(Person.id, Person.email).join(Member, Member.person_id == Person.id)
         for owner, email in await tx.execute(owners.where(Member.org_id == org, Member.role == OrgRole.OWNER)):
             letter = _letter(f"The organisation {found.name}", reason, ends=ends)

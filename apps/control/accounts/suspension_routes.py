@@ -11,6 +11,8 @@ from msgspec import Struct
 from control.accounts import suspension
 from control.accounts.model import Organisation, Person
 from control.accounts.permissions import Permission
+from control.accounts.proof import Reason, prove
+from control.accounts.throttle import Throttle
 from control.auth import Principal, actor_of
 from control.http import Asked
 from control.plane import Plane
@@ -20,8 +22,10 @@ TAG = ["admin"]
 
 
 class Why(Struct, frozen=True, forbid_unknown_fields=True):
-    reason: str
+    reason: Reason
     """For the log; whoever is suspended reads it in a mail."""
+    password: str | None = None
+    """Once more; who has none signs in again first."""
 
 
 class Standing(Struct, frozen=True):
@@ -33,8 +37,9 @@ class Standing(Struct, frozen=True):
 @post(
     "/admin/people/{person_id:uuid}/suspend",
     permission=Permission.SUSPENSIONS_WRITE,
+    refuses=[429],
     status_code=200,
-    summary="Keep somebody from everything, at once: sessions, keys, tokens, streams; their jobs are paused",
+    summary="Keep somebody from everything, at once, with a reason and your password; their jobs are paused",
     tags=TAG,
 )
 async def suspend_person(
@@ -43,15 +48,18 @@ async def suspend_person(
     request: Asked,
     plane: NamedDependency[Plane],
     who: NamedDependency[Principal],
+    throttling: NamedDependency[Throttle],
 ) -> Standing:
+    await prove(plane, throttling, request, who, data.password)
     return await _person(plane, request, who, person_id, data.reason, ends=False)
 
 
 @post(
     "/admin/people/{person_id:uuid}/unsuspend",
     permission=Permission.SUSPENSIONS_WRITE,
+    refuses=[429],
     status_code=200,
-    summary="Let somebody in again; their jobs go on",
+    summary="Let somebody in again, with a reason and your password; their jobs go on",
     tags=TAG,
 )
 async def unsuspend_person(
@@ -60,15 +68,18 @@ async def unsuspend_person(
     request: Asked,
     plane: NamedDependency[Plane],
     who: NamedDependency[Principal],
+    throttling: NamedDependency[Throttle],
 ) -> Standing:
+    await prove(plane, throttling, request, who, data.password)
     return await _person(plane, request, who, person_id, data.reason, ends=True)
 
 
 @post(
     "/admin/organisations/{org_id:uuid}/suspend",
     permission=Permission.SUSPENSIONS_WRITE,
+    refuses=[429],
     status_code=200,
-    summary="Nothing can be done in an organisation, at once; its jobs are paused",
+    summary="Keep everybody from an organisation, at once, with a reason and your password; its jobs are paused",
     tags=TAG,
 )
 async def suspend_organisation(
@@ -77,15 +88,18 @@ async def suspend_organisation(
     request: Asked,
     plane: NamedDependency[Plane],
     who: NamedDependency[Principal],
+    throttling: NamedDependency[Throttle],
 ) -> Standing:
+    await prove(plane, throttling, request, who, data.password)
     return await _organisation(plane, request, who, org_id, data.reason, ends=False)
 
 
 @post(
     "/admin/organisations/{org_id:uuid}/unsuspend",
     permission=Permission.SUSPENSIONS_WRITE,
+    refuses=[429],
     status_code=200,
-    summary="Let an organisation work again; its jobs go on",
+    summary="Let an organisation work again, with a reason and your password; its jobs go on",
     tags=TAG,
 )
 async def unsuspend_organisation(
@@ -94,19 +108,21 @@ async def unsuspend_organisation(
     request: Asked,
     plane: NamedDependency[Plane],
     who: NamedDependency[Principal],
+    throttling: NamedDependency[Throttle],
 ) -> Standing:
+    await prove(plane, throttling, request, who, data.password)
     return await _organisation(plane, request, who, org_id, data.reason, ends=True)
 
 
 async def _person(plane: Plane, request: Asked, who: Principal, of: UUID, reason: str, *, ends: bool) -> Standing:
-    reason, actor = suspension.clean_reason(reason), actor_of(request, who)
+    actor = actor_of(request, who)
     async with plane.working() as tx:
         found = await suspension.of_person(tx, plane.settings.vault, who, of, reason, actor, utcnow(), ends=ends)
     return await _said(plane, found)
 
 
 async def _organisation(plane: Plane, request: Asked, who: Principal, of: UUID, reason: str, *, ends: bool) -> Standing:
-    reason, actor = suspension.clean_reason(reason), actor_of(request, who)
+    actor = actor_of(request, who)
     async with plane.working() as tx:
         found = await suspension.of_organisation(tx, plane.settings.vault, of, reason, actor, utcnow(), ends=ends)
     return await _said(plane, found)

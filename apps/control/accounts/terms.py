@@ -28,7 +28,7 @@ LOCK = 7_305_110_800
 
 
 async def publish(
-    tx: Tx, said: str, effective_at: dt.datetime | None, person: PersonId, actor: Actor, now: dt.datetime
+    tx: Tx, said: str, effective_at: dt.datetime | None, person: PersonId, reason: str, actor: Actor, now: dt.datetime
 ) -> Terms:
     """`tx` sees every organisation. Who publishes them has accepted them."""
     if not CHARS_MIN <= len(said) <= CHARS_MAX:
@@ -47,7 +47,7 @@ async def publish(
     tx.add(new)
     await tx.flush()
     digest = hashlib.sha256(said.encode()).hexdigest()
-    detail = {"effective_at": effective.isoformat(), "sha256": digest}
+    detail = {"effective_at": effective.isoformat(), "sha256": digest, "reason": reason}
     await audit.record_as(tx, Severity.NOTICE, actor, "terms.published", f"terms:{new.version}", now, **detail)
     await accept(tx, person, new.version, actor, now)
     return new

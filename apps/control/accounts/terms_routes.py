@@ -11,6 +11,8 @@ from msgspec import Meta, Struct
 from control.accounts import terms
 from control.accounts.model import Terms
 from control.accounts.permissions import ANYBODY, Permission
+from control.accounts.proof import Reason, prove
+from control.accounts.throttle import Throttle
 from control.auth import Principal, actor_of
 from control.db import Asker
 from control.http import Asked, utc
@@ -18,10 +20,14 @@ from control.plane import Plane
 from wire.clock import utcnow
 
 
-class PublishTerms(Struct, frozen=True, forbid_unknown_fields=True):
+class PublishTerms(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     text: str
     effective_at: dt.datetime | None = None
     """Null: at once. From then on nothing works for who has not accepted it."""
+    reason: Reason
+    """For the log: why there is a new version."""
+    password: str | None = None
+    """Once more; who has none signs in again first."""
 
 
 class AcceptTerms(Struct, frozen=True, forbid_unknown_fields=True):
@@ -79,17 +85,22 @@ async def accept_terms(
 @post(
     "/admin/terms",
     permission=Permission.TERMS_WRITE,
-    refuses=[409],
+    refuses=[409, 429],
     status_code=201,
-    summary="Publish a version of the terms: nothing works for who has not accepted it, once it is in force",
+    summary="Publish a version of the terms, which everybody must accept; with a reason and your password",
     tags=["admin"],
 )
 async def publish_terms(
-    data: JSONBody[PublishTerms], request: Asked, plane: NamedDependency[Plane], who: NamedDependency[Principal]
+    data: JSONBody[PublishTerms],
+    request: Asked,
+    plane: NamedDependency[Plane],
+    who: NamedDependency[Principal],
+    throttling: NamedDependency[Throttle],
 ) -> TermsView:
+    await prove(plane, throttling, request, who, data.password)
     async with plane.working() as tx:
         at, actor = utc(data.effective_at), actor_of(request, who)
-        return _view(await terms.publish(tx, data.text, at, who.person, actor, utcnow()))
+        return _view(await terms.publish(tx, data.text, at, who.person, data.reason, actor, utcnow()))
 
 
 def _view(found: Terms) -> TermsView:

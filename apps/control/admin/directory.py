@@ -4,6 +4,7 @@ A text is looked for in names and addresses; of jobs in the newest LOOKED_MAX, s
 """
 
 import datetime as dt
+from typing import Any
 from uuid import UUID
 
 from msgspec import Struct
@@ -38,6 +39,8 @@ class PersonRow(Struct, frozen=True):
     """When a session of theirs was used last."""
     created_at: dt.datetime
     deleted_at: dt.datetime | None
+    suspended_at: dt.datetime | None
+    suspended_for: str | None
 
 
 class MembershipRow(Struct, frozen=True):
@@ -67,6 +70,8 @@ class OrganisationRow(Struct, frozen=True):
     stored_bytes: int
     created_at: dt.datetime
     deleted_at: dt.datetime | None
+    suspended_at: dt.datetime | None
+    suspended_for: str | None
 
 
 class MemberRow(Struct, frozen=True):
@@ -212,9 +217,7 @@ async def everything(tx: Tx, text: str, *, with_people: bool) -> Found:
     )
 
 
-def _people() -> Select[
-    UUID, str, PlatformRole, int, dt.datetime | None, dt.datetime | None, dt.datetime, dt.datetime | None
-]:
+def _people() -> Select[*tuple[Any, ...]]:
     seen = select(func.max(Session.seen_at)).where(Session.person_id == Person.id).scalar_subquery()
     return select(
         Person.id,
@@ -225,10 +228,14 @@ def _people() -> Select[
         seen,
         Person.created_at,
         Person.deleted_at,
+        Person.suspended_at,
+        Person.suspended_for,
     )
 
 
-def _organisations() -> Select[UUID, str, int, int, int, dt.datetime, dt.datetime | None]:
+def _organisations() -> Select[
+    UUID, str, int, int, int, dt.datetime, dt.datetime | None, dt.datetime | None, str | None
+]:
     stored = select(func.coalesce(func.sum(Transfer.stored_bytes), 0)).where(Transfer.scope_id == Organisation.id)
     return select(
         Organisation.id,
@@ -238,6 +245,8 @@ def _organisations() -> Select[UUID, str, int, int, int, dt.datetime, dt.datetim
         cast(stored.scalar_subquery(), BigInteger),  # of bigints the sum is numeric, which JSON would have as a text
         Organisation.created_at,
         Organisation.deleted_at,
+        Organisation.suspended_at,
+        Organisation.suspended_for,
     )
 
 

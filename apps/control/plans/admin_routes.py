@@ -3,12 +3,15 @@
 from typing import Annotated
 from uuid import UUID
 
-from litestar import delete, get, put
+from litestar import get, post, put
 from litestar.di import NamedDependency
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath, JSONBody, PathParameter
+from msgspec import Struct
 
 from control.accounts.permissions import Permission
+from control.accounts.proof import Reason, prove
+from control.accounts.throttle import Throttle
 from control.auth import Principal, actor_of
 from control.db import Tx
 from control.errors import NotFound
@@ -23,6 +26,12 @@ from wire.ids import OrgId
 
 TAG = ["admin"]
 Name = Annotated[str, PathParameter(pattern="^[a-z][a-z0-9-]{0,31}$", description="A plan's name.")]
+
+
+class DropPlan(Struct, frozen=True, forbid_unknown_fields=True):
+    reason: Reason
+    password: str | None = None
+    """Once more; who has none signs in again first."""
 
 
 @get("/admin/plans", permission=Permission.PLANS_READ, summary="All plans, and how many have each", tags=TAG)
@@ -66,16 +75,25 @@ async def make_default(
         return plan_view(made, (await plans.counts(tx)).get(plan, 0))
 
 
-@delete(
-    "/admin/plans/{plan:str}",
+@post(
+    "/admin/plans/{plan:str}/drop",
     permission=Permission.PLANS_WRITE,
+    refuses=[429],
     status_code=204,
-    summary="Drop a plan that nobody has",
+    summary="Drop a plan that nobody has, with a reason and your password",
     tags=TAG,
 )
-async def drop_plan(plan: Name, request: Asked, plane: NamedDependency[Plane], who: NamedDependency[Principal]) -> None:
+async def drop_plan(
+    plan: Name,
+    data: JSONBody[DropPlan],
+    request: Asked,
+    plane: NamedDependency[Plane],
+    who: NamedDependency[Principal],
+    throttling: NamedDependency[Throttle],
+) -> None:
+    await prove(plane, throttling, request, who, data.password)
     async with plane.working() as tx:
-        await plans.drop(tx, plan, actor_of(request, who), utcnow())
+        await plans.drop(tx, plan, data.reason, actor_of(request, who), utcnow())
 
 
 @get(

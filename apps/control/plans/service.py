@@ -74,7 +74,7 @@ async def make_default(tx: Tx, name: str, actor: Actor, now: dt.datetime) -> Pla
     return plan
 
 
-async def drop(tx: Tx, name: str, actor: Actor, now: dt.datetime) -> None:
+async def drop(tx: Tx, name: str, reason: str, actor: Actor, now: dt.datetime) -> None:
     plan = await tx.scalar(select(Plan).where(Plan.name == name).with_for_update())
     if plan is None:
         raise NotFound("There is no such plan.")
@@ -82,7 +82,7 @@ async def drop(tx: Tx, name: str, actor: Actor, now: dt.datetime) -> None:
     if used or plan.is_default:
         raise Conflict(f"{used} organisations have this plan, or new ones get it.", code="plan_in_use")
     await tx.execute(delete(Plan).where(Plan.name == name))
-    await audit.record(tx, actor, "plan.dropped", f"plan:{name}", now, before=described(plan))
+    await audit.record(tx, actor, "plan.dropped", f"plan:{name}", now, before=described(plan), reason=reason)
 
 
 async def counts(tx: Tx) -> dict[str, int]:

@@ -6,10 +6,7 @@ import httpx
 import pytest
 from msgspec import Struct
 
-from control.accounts import passwords
-from control.accounts.model import Person
 from control.accounts.permissions import OrgRole, PlatformRole
-from tests.support.control import PASSWORD
 from tests.support.people import Headers, People, Someone
 
 REASON = "because a test wants to see it"
@@ -34,8 +31,7 @@ class Boss(Struct, frozen=True):
 
 async def make(people: People, role: PlatformRole) -> Boss:
     who = await people.join(await people.organisation(), OrgRole.OWNER, role)
-    async with people.plane.working() as tx:
-        (await tx.get_one(Person, who.person)).password_hash = await passwords.hashed(PASSWORD)
+    await people.with_password(who)
     return Boss(people, who, await people.session(who))
 
 

@@ -67,6 +67,7 @@ async def test_an_organisation_is_shown_with_who_is_in_it(admin: Boss, people: P
     detail = await admin.get(f"/admin/organisations/{owner.org}")
     assert {each["email"]: each["role"] for each in detail["members"]} == {owner.email: "owner", viewer.email: "viewer"}
     assert sum(detail["jobs"].values()) == detail["organisation"]["jobs"] == 1
+    assert detail["organisation"]["stored_bytes"] == 0
 
 
 async def test_jobs_of_all_are_found_by_name_hash_and_id(admin: Boss, people: People) -> None:

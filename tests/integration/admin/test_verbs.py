@@ -38,6 +38,7 @@ async def test_a_job_is_ended_with_a_reason_that_its_organisation_can_read(opera
     [
         ({"password": PASSWORD}, (422, "bad_input")),
         ({"reason": "short", "password": PASSWORD}, (422, "bad_input")),
+        ({"reason": " " * 10, "password": PASSWORD}, (422, "bad_input")),
         ({"reason": REASON}, (403, "wrong_password")),
         ({"reason": REASON, "password": "not this one"}, (403, "wrong_password")),
     ],
@@ -47,12 +48,22 @@ async def test_without_a_reason_or_the_password_nothing_is_done(
 ) -> None:
     owner = await people.owner()
     job = await job_of(people, owner)
-    for path in (f"/admin/jobs/{job}/terminate", f"/admin/people/{owner.person}/sign-out"):
-        answer = await admin.post(path, **body)
+    verbs: dict[str, dict[str, str]] = {
+        f"jobs/{job}/terminate": {},
+        f"people/{owner.person}/sign-out": {},
+        f"people/{owner.person}/suspend": {},
+        f"organisations/{owner.org}/suspend": {},
+        f"cases/{new_id()}/decide": {"decision": "block"},
+        "plans/free/drop": {},
+        "terms": {"text": "Be kind."},
+    }
+    for verb, more in verbs.items():
+        answer = await admin.post(f"/admin/{verb}", **more, **body)
         assert (answer.status_code, answer.json()["code"]) == refused
     answer = await admin.put("/admin/flags/dispatch", on=False, **body)
     assert (answer.status_code, answer.json()["code"]) == refused
     assert (await admin.get(f"/admin/jobs/{job}"))["state"] == "submitted"
+    assert (await admin.get(f"/admin/people/{owner.person}"))["person"]["suspended_at"] is None
     assert {each["on"] for each in (await admin.get("/admin/flags"))["items"]} == {True}
 
 
@@ -71,6 +82,24 @@ async def test_somebody_is_signed_out_everywhere_and_told_so(admin: Boss, people
     assert [mail.kind for mail in told] == ["notice", "notice"]
     nobody = await admin.post(f"/admin/people/{new_id()}/sign-out", reason=REASON, password=PASSWORD)
     assert nobody.status_code == 404
+
+
+async def test_who_is_suspended_is_shown_so_and_told_why_in_their_log(admin: Boss, people: People) -> None:
+    who = await people.owner()
+    headers = await people.session(who)
+    for kind, of in (("people", who.person), ("organisations", who.org)):
+        path = f"/admin/{kind}/{of}"
+        for verb, shown in (("suspend", REASON), ("unsuspend", None)):
+            done = await admin.post(f"{path}/{verb}", reason=REASON, password=PASSWORD)
+            assert (done.status_code, done.json()["reason"]) == (200, shown)
+            [row] = (await admin.get(f"/admin/{kind}", q=str(of)))["items"]
+            assert (row["suspended_at"] is None, row["suspended_for"]) == (shown is None, shown)
+    query = {"target": f"organisation:{who.org}", "severity": "warning"}
+    said = (await people.http.get("/audit", params=query, headers=headers)).json()["items"]
+    assert [(each["action"], each["detail"]) for each in said] == [
+        ("organisation.unsuspended", {"reason": REASON}),
+        ("organisation.suspended", {"reason": REASON}),
+    ]
 
 
 async def test_nobody_signs_out_whoever_is_above_him(admin: Boss, people: People) -> None:

@@ -10,12 +10,13 @@ import pytest
 from tests.integration.control.test_audit_search import operator
 from tests.integration.control.test_terms import TEXT
 from tests.integration.fleet.test_takedown import answer, notice
-from tests.support.control import Api
+from tests.support.control import PASSWORD, Api
 from tests.support.people import forget_terms
 from tests.support.told import ABUSE, Told, somebody
 from wire.clock import utcnow
 
 WHY = {"reason": "a test wants it told"}
+PROVED = {**WHY, "password": PASSWORD}
 
 
 @pytest.fixture
@@ -35,14 +36,14 @@ async def test_everything_that_is_done_against_abuse_is_told(own: Api, told: Tol
 
         case = (await told.call(anybody, "POST /api/v1/takedowns", notice(claimed))).json()["case"]
         decide = partial(call, "POST /api/v1/admin/cases/{case_id}/decide", case_id=case)
-        await decide({**WHY, "decision": "block"})
+        await decide({**PROVED, "decision": "block"})
         await told.call(anybody, "POST /api/v1/takedowns/{case_id}/counter-notice", answer(), case_id=case)
-        await decide({**WHY, "decision": "reinstate"})
+        await decide({**PROVED, "decision": "reinstate"})
 
         for verb in ("suspend", "unsuspend"):
-            await call(f"POST /api/v1/admin/people/{{person_id}}/{verb}", WHY, person_id=subject.id)
-            await call(f"POST /api/v1/admin/organisations/{{org_id}}/{verb}", WHY, org_id=subject.org)
+            await call(f"POST /api/v1/admin/people/{{person_id}}/{verb}", PROVED, person_id=subject.id)
+            await call(f"POST /api/v1/admin/organisations/{{org_id}}/{verb}", PROVED, org_id=subject.org)
 
         tomorrow = (utcnow() + dt.timedelta(days=1)).isoformat()
-        await call("POST /api/v1/admin/terms", {"text": TEXT, "effective_at": tomorrow})
+        await call("POST /api/v1/admin/terms", {**PROVED, "text": TEXT, "effective_at": tomorrow})
     assert told.done == ABUSE.keys()

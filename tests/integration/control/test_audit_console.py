@@ -32,7 +32,7 @@ async def test_everything_that_is_done_in_the_console_is_told(own: Api, told: To
             await call("PUT /api/v1/admin/organisations/{org_id}/plan", theirs, org_id=subject.org)
         own_limits = {**WHY, "limits": {"active": 1}}
         await call("PUT /api/v1/admin/organisations/{org_id}/limits", own_limits, org_id=subject.org)
-        await call(f"DELETE {at}", plan=plan)
+        await call(f"POST {at}/drop", PROVED, plan=plan)
 
         job = (await subject.http.post("/api/v1/jobs", json={"magnet": magnet("c1")})).json()["id"]
         await call("POST /api/v1/admin/jobs/{job_id}/terminate", PROVED, job_id=job)

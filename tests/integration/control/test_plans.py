@@ -17,7 +17,7 @@ from control.plane import Plane
 from control.plans import traffic
 from control.plans.model import TrafficKind
 from tests.integration.control.test_delivery import CONTENT, stored
-from tests.support.control import torrent_file
+from tests.support.control import PASSWORD, torrent_file
 from tests.support.people import Headers, People, Someone
 from wire.clock import utcnow
 from wire.units import GB
@@ -33,6 +33,7 @@ KNOWN = ("free", "pro", "business", "enterprise", "house")
 @pytest.fixture(scope="module")
 async def boss(people: People) -> Headers:
     who = await people.join(await people.organisation(), OrgRole.OWNER, PlatformRole.SUPERADMIN)
+    await people.with_password(who)
     return await people.session(who)
 
 
@@ -183,14 +184,19 @@ async def test_admins_make_change_and_drop_plans_and_each_change_is_in_the_log(p
     assert given.json()["usage"]["limits"]["active"] == 3
     await people.http.put(url, json=terms | {"active": 4}, headers=boss)
     assert (await usage(people, await people.session(mine)))["limits"]["active"] == 4
-    in_use = await people.http.delete(url, headers=boss)
+    in_use = await dropped(people, boss, name)
     assert (in_use.status_code, in_use.json()["code"]) == (409, "plan_in_use")
     await people.http.put(f"/admin/organisations/{mine.org}/plan", json={"plan": "free", **REASON}, headers=boss)
-    assert (await people.http.delete(url, headers=boss)).status_code == 204
-    assert (await people.http.delete(url, headers=boss)).status_code == 404
+    assert (await dropped(people, boss, name)).status_code == 204
+    assert (await dropped(people, boss, name)).status_code == 404
     log = (await people.http.get("/admin/audit", params={"target": f"plan:{name}"}, headers=boss)).json()["items"]
     assert [each["action"] for each in log] == ["plan.dropped", "plan.described", "plan.described"]
     assert (log[1]["detail"]["before"]["active"], log[1]["detail"]["after"]["active"]) == (3, 4)
+
+
+async def dropped(people: People, boss: Headers, name: str) -> httpx.Response:
+    body = {"reason": "nobody has it any more", "password": PASSWORD}
+    return await people.http.post(f"/admin/plans/{name}/drop", json=body, headers=boss)
 
 
 async def test_one_plan_is_given_to_new_organisations(people: People, boss: Headers) -> None:
@@ -202,7 +208,7 @@ async def test_one_plan_is_given_to_new_organisations(people: People, boss: Head
     plans = (await people.http.get("/admin/plans", headers=boss)).json()["items"]
     assert [each["name"] for each in plans if each["is_default"]] == ["house"]
     assert (await people.http.put("/admin/plans/nothing/default", headers=boss)).status_code == 404
-    assert (await people.http.delete("/admin/plans/house", headers=boss)).status_code == 409
+    assert (await dropped(people, boss, "house")).status_code == 409
 
 
 async def test_a_ratio_is_for_seeding_after_all_is_stored(people: People, boss: Headers) -> None:

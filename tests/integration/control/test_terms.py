@@ -15,18 +15,21 @@ from tests.support.people import Headers, People, Someone, forget_terms
 from wire.clock import utcnow
 
 TEXT = "Bring in what is yours, or what you may. " * 10
+REASON = "members asked for plain words"
 ADMIN = Actor(name="person:tests")
 
 
 @pytest.fixture
 async def admin(people: People) -> AsyncIterator[Someone]:
-    yield await people.join(await people.organisation(), OrgRole.OWNER, PlatformRole.ADMIN)
+    who = await people.join(await people.organisation(), OrgRole.OWNER, PlatformRole.ADMIN)
+    await people.without_password(who)
+    yield who
     await forget_terms(people.databases)
 
 
 async def publish(people: People, admin: Someone, text: str = TEXT, **more: object) -> httpx.Response:
     headers = await people.session(admin)
-    return await people.http.post("/admin/terms", json={"text": text} | more, headers=headers)
+    return await people.http.post("/admin/terms", json={"text": text, "reason": REASON} | more, headers=headers)
 
 
 async def code(people: People, path: str, headers: Headers) -> str | None:
@@ -89,7 +92,7 @@ async def test_who_publishes_has_accepted_and_who_registers_may_at_once(people: 
 async def test_versions_are_numbered_one_after_another(people: People, plane: Plane, admin: Someone) -> None:
     async def one() -> int:
         async with plane.working() as tx:
-            return (await terms.publish(tx, TEXT, None, admin.person, ADMIN, utcnow())).version
+            return (await terms.publish(tx, TEXT, None, admin.person, REASON, ADMIN, utcnow())).version
 
     async with asyncio.TaskGroup() as group:
         made = [group.create_task(one()) for _ in range(5)]

@@ -12,6 +12,7 @@ from control.loops import blocked
 from control.mail.model import Mail
 from control.plane import Plane
 from tests.integration.fleet.test_blocked import CODE, Door, open_door
+from tests.support.control import PASSWORD
 from tests.support.member import signed_up
 from wire.clock import utcnow
 from wire.ids import new_id
@@ -56,7 +57,8 @@ async def received(door: Door, said: dict[str, Any]) -> str:
 
 
 async def decide(door: Door, case: str, decision: str) -> httpx.Response:
-    return await door.admin.post(f"/admin/cases/{case}/decide", json={"decision": decision, "reason": "looked at"})
+    body = {"decision": decision, "reason": "looked at, and found so", "password": PASSWORD}
+    return await door.admin.post(f"/admin/cases/{case}/decide", json=body)
 
 
 async def kinds(plane: Plane, email: str) -> list[str]:
