@@ -16,6 +16,11 @@ from msgspec import Struct
 
 from agent.window import LATER, Window
 from wire.parts import is_small, part_count, part_range
+from wire.units import MIB
+
+EARLY_BYTES = 64 * MIB
+"""Of media, ahead of all else, and then to the end of the file: enough to look into a few films, or to play one while
+it arrives, and so little that the rest is hardly later."""
 
 
 class Span(Struct, frozen=True):
@@ -24,6 +29,8 @@ class Span(Struct, frozen=True):
     file: int
     offset: int
     size_bytes: int
+    is_media: bool = False
+    """Sound or pictures: what a player needs to begin is in its first part, or in its last."""
 
 
 class Unit(Struct, frozen=True):
@@ -45,6 +52,8 @@ class Layout(Struct, frozen=True):
     piece_bytes: int
     pieces: int
     total_bytes: int
+    media: Sequence[tuple[int, int]] = ()
+    """First and last unit of each file that is played; one and the same of a small one."""
 
     def pieces_of(self, unit: Unit) -> range:
         if not unit.size_bytes:
@@ -61,13 +70,20 @@ class Layout(Struct, frozen=True):
 
 
 def lay_out(spans: Iterable[Span], piece_bytes: int, pieces: int) -> Layout:
-    units = [unit for span in spans for unit in _units_of_file(span)]
+    units: list[Unit] = []
+    media: list[tuple[int, int]] = []
+    for span in spans:
+        first = len(units)
+        units.extend(_units_of_file(span))
+        if span.is_media:
+            media.append((first, len(units) - 1))
     return Layout(
         units=units,
         starts=array("q", (unit.start for unit in units)),
         piece_bytes=piece_bytes,
         pieces=pieces,
         total_bytes=sum(unit.size_bytes for unit in units),
+        media=media,
     )
 
 
@@ -307,15 +323,32 @@ class Book:
         `bounded`: nothing is, until `slide` is given room."""
         wanted = bytearray(self.layout.pieces)
         for index, unit in enumerate(self.layout.units):
-            if self.wanted[index] and self.state[index] == Is.WAITING:
+            if self._lacks(index):
                 for piece in self.layout.pieces_of(unit):
                     wanted[piece] = 1
+        early = () if bounded else tuple(dict.fromkeys(self._early()))
         there = bytearray(map(and_, self.have, self.needed)) if bounded else None
-        self._window = Window(wanted, self.have, self.layout.piece_bytes, there)
+        self._window = Window(wanted, self.have, self.layout.piece_bytes, there, early)
         asked = [0 if bounded else LATER * want for want in wanted]
         for piece, priority in self.slide().items():
             asked[piece] = priority
         return asked
+
+    def _lacks(self, index: int) -> bool:
+        return bool(self.wanted[index]) and self.state[index] == Is.WAITING
+
+    def _early(self) -> Iterator[int]:
+        """Pieces of the ends of media, part by part. Not for a bounded window: what such an end shares with its
+        neighbour would take up room until the horizon is there."""
+        room = EARLY_BYTES
+        for ends in self.layout.media:
+            if room <= 0:
+                return
+            for index in dict.fromkeys(ends):
+                if self._lacks(index):
+                    unit = self.layout.units[index]
+                    room -= unit.size_bytes
+                    yield from self.layout.pieces_of(unit)
 
     def slide(self, room_bytes: int = 0) -> dict[int, int]:
         """Moves the window on over pieces that arrived, and a bounded one's horizon into its room; the pieces whose

@@ -8,11 +8,12 @@ from agent.disk import Disk
 from agent.fleet import Fleet
 from agent.holes import Holes
 from agent.journal import Stored
-from agent.parts import Book, Span, lay_out
+from agent.parts import Book, Layout, Span, lay_out
 from agent.room import DiskRoom, NoRoom
 from agent.transfer import Transfer
 from wire.errors import BadInput
 from wire.failures import failure
+from wire.links import is_media
 from wire.messages import DISK_BUSY, WANTS_MAX, Failure, Want
 from wire.metainfo import Listing, parse_info
 from wire.remote import parse_remote
@@ -48,11 +49,15 @@ def _lay_out(transfer: Transfer) -> tuple[Listing, Book]:
         info = parse_remote(transfer.raw_info).listing() if is_file else parse_info(transfer.raw_info)
     except BadInput as bad:
         raise CannotPrepare(failure("bad_metadata", f"{bad.code}: {bad}")) from None
-    spans = (Span(file.index, file.offset, file.size_bytes) for file in info.content)
-    book = Book(lay_out(spans, info.piece_length, info.piece_count))
+    book = Book(layout_of(info))
     book.already_stored(((part.file, part.part) for part in transfer.spec.parts), transfer.spec.files)
     book.choose(transfer.spec.steer.files)
     return info, book
+
+
+def layout_of(info: Listing) -> Layout:
+    spans = (Span(file.index, file.offset, file.size_bytes, is_media(file.path[-1])) for file in info.content)
+    return lay_out(spans, info.piece_length, info.piece_count)
 
 
 async def _confirm(transfer: Transfer, fleet: Fleet, batch: Sequence[Stored]) -> None:

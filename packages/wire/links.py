@@ -10,12 +10,16 @@ INERT = {
     "aac": "audio/aac",
     "flac": "audio/flac",
     "m4a": "audio/mp4",
+    "mka": "audio/x-matroska",
     "mp3": "audio/mpeg",
     "oga": "audio/ogg",
     "ogg": "audio/ogg",
     "opus": "audio/ogg",
     "wav": "audio/wav",
+    "wma": "audio/x-ms-wma",
     "avi": "video/x-msvideo",
+    "flv": "video/x-flv",
+    "m2ts": "video/mp2t",
     "m4v": "video/mp4",
     "mkv": "video/x-matroska",
     "mov": "video/quicktime",
@@ -25,6 +29,7 @@ INERT = {
     "ogv": "video/ogg",
     "ts": "video/mp2t",
     "webm": "video/webm",
+    "wmv": "video/x-ms-wmv",
     "avif": "image/avif",
     "bmp": "image/bmp",
     "gif": "image/gif",
@@ -47,6 +52,11 @@ _ATTR_CHARS = "!#$&+-.^_`|~"
 
 def content_type(name: str) -> str:
     return INERT.get(name.rpartition(".")[2].lower(), OCTETS) if "." in name else OCTETS
+
+
+def is_media(name: str) -> bool:
+    """Sound or moving pictures, by its name."""
+    return content_type(name).startswith(("audio/", "video/"))
 
 
 def content_disposition(name: str) -> str:

@@ -24,8 +24,8 @@ SAID_LAST = 12_000
 """Characters of a log that are shown with a failure."""
 ALLOW = f"control.pool_allow=default={HOST}/32"
 """Where our swarms are, which else only the demo's pool may contact."""
-ROOMY = "UPDATE plans SET is_default = name = 'house'"
-"""Who tells a story in here is not there to try it."""
+ROOMY = "UPDATE plans SET is_default = false; UPDATE plans SET is_default = true WHERE name = 'house'"
+"""Who tells a story in here is not there to try it. Two statements: there is never a second default plan."""
 CHILDREN = {
     "postgres": "postgres",
     "nats": "nats-server",

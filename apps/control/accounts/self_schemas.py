@@ -88,6 +88,8 @@ class SessionView(Struct, frozen=True):
 
 class Sessions(Struct, frozen=True):
     items: list[SessionView]
+    most: int
+    """At once, by the best plan of my organisations: when another begins, the oldest end."""
 
 
 class Ended(Struct, frozen=True):

@@ -27,6 +27,7 @@ from control.auth import Principal, actor_of, session_cookie
 from control.errors import BadInput, Conflict
 from control.http import Asked
 from control.plane import Plane
+from control.plans import allowance
 from wire.clock import utcnow
 
 TAG = ["accounts"]
@@ -35,7 +36,8 @@ TAG = ["accounts"]
 @get("/auth/sessions", permission=Permission.PROFILE_WRITE, summary="Where I am signed in", tags=TAG)
 async def list_sessions(plane: NamedDependency[Plane], who: NamedDependency[Principal]) -> Sessions:
     async with plane.asking(who.asker) as tx:
-        return Sessions([_view(each, who.by) for each in await sessions.listed(tx, who.person, utcnow())])
+        mine = await sessions.listed(tx, who.person, utcnow())
+        return Sessions([_view(each, who.by) for each in mine], await allowance.sessions_max(tx))
 
 
 @delete(

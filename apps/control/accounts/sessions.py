@@ -14,13 +14,12 @@ from control.audit import service as audit
 from control.audit.service import Actor
 from control.db import Asker, Tx, name_asker
 from control.errors import NotFound
+from control.plans import allowance
 from wire.ids import OrgId, PersonId, SessionId, new_id
 from wire.units import DAY_S, MINUTE_S
 
 SESSION_S = 14 * DAY_S
 """A browser that is used at all in a fortnight stays signed in no longer than this."""
-SESSIONS_MAX = 20
-"""Of one person; the oldest end first. A constant until plans say it."""
 SEEN_EVERY_S = MINUTE_S
 """That it was seen is written at most so often."""
 AGENT_CHARS_MAX = 300
@@ -43,7 +42,7 @@ async def begin(
     await hold(tx, person)
     if browser.token is not None:
         await tx.execute(delete(Session).where(Session.token_hash == tokens.digest(browser.token)))
-    await _make_room(tx, person, now)
+    crowded_out = await _make_room(tx, person, now)
     tx.add(
         Session(
             id=session,
@@ -57,7 +56,8 @@ async def begin(
             expires_at=now + dt.timedelta(seconds=SESSION_S),
         )
     )
-    await audit.record(tx, actor, "session.started", f"session:{session}", now, network=browser.network)
+    said = {"network": browser.network} | ({"crowded_out": crowded_out} if crowded_out else {})
+    await audit.record(tx, actor, "session.started", f"session:{session}", now, **said)
     return token, session
 
 
@@ -66,14 +66,16 @@ async def hold(tx: Tx, person: PersonId) -> None:
     await tx.execute(select(Person.id).where(Person.id == person).with_for_update(key_share=True))
 
 
-async def _make_room(tx: Tx, person: PersonId, now: dt.datetime) -> None:
+async def _make_room(tx: Tx, person: PersonId, now: dt.datetime) -> int:
+    """Leaves room for one more, by what his plans say now; how many of them ended for that."""
     newest = (
         select(Session.id)
         .where(Session.person_id == person, Session.expires_at > now)
         .order_by(Session.created_at.desc(), Session.id.desc())
-        .limit(SESSIONS_MAX - 1)
+        .limit(await allowance.sessions_max(tx) - 1)
     )
-    await tx.execute(delete(Session).where(Session.person_id == person, Session.id.not_in(newest)))
+    others = delete(Session).where(Session.person_id == person, Session.id.not_in(newest)).returning(Session.expires_at)
+    return sum(expires_at > now for expires_at in await tx.scalars(others))
 
 
 async def seen(tx: Tx, session: Session, network: str, now: dt.datetime) -> None:

@@ -57,8 +57,7 @@ async def describe_plan(
     async with plane.working() as tx:
         made = await plans.describe(tx, plan, data, actor_of(request, who), utcnow())
         view = plan_view(made, (await plans.counts(tx)).get(plan, 0))
-    await plane.nudge("dispatch")
-    await plane.nudge("expire")
+    await _followed(plane)
     return view
 
 
@@ -126,8 +125,7 @@ async def assign_plan(
     async with plane.working() as tx:
         await plans.assign(tx, OrgId(org_id), data.plan, data.reason, actor_of(request, who), utcnow())
         view = await _quota(tx, OrgId(org_id))
-    await plane.nudge("dispatch")
-    await plane.nudge("expire")
+    await _followed(plane)
     return view
 
 
@@ -147,9 +145,14 @@ async def set_limits(
     async with plane.working() as tx:
         await plans.set_own(tx, OrgId(org_id), data.limits, data.reason, actor_of(request, who), utcnow())
         view = await _quota(tx, OrgId(org_id))
-    await plane.nudge("dispatch")
-    await plane.nudge("expire")
+    await _followed(plane)
     return view
+
+
+async def _followed(plane: Plane) -> None:
+    """By all who act by limits beside requests."""
+    for loop in ("dispatch", "expire", "seeding"):
+        await plane.nudge(loop)
 
 
 async def _quota(tx: Tx, org: OrgId) -> QuotaView:

@@ -58,7 +58,12 @@ async def plans(tx: Tx) -> Sequence[Plan]:
 
 
 def limits_of(plan: Plan) -> Limits:
-    return Limits(**{field: getattr(plan, field) for field in Limits.__struct_fields__})
+    return msgspec.convert(plan, Limits, from_attributes=True)
+
+
+async def sessions_max(tx: Tx) -> int:
+    """Of the person for whom `tx` acts, by the best plan of all his organisations; in none, by that of new ones."""
+    return int((await tx.execute(select(func.app_sessions_max()))).scalar_one())
 
 
 async def use(tx: Tx, org: OrgId, counted: Allowance, now: dt.datetime, but: UUID | None = None) -> Use:

@@ -9,6 +9,7 @@ from typing import Annotated, assert_never
 from msgspec import UNSET, Meta, Struct, UnsetType, structs
 
 from control.errors import Shortage
+from control.seeding import Seeding
 from wire.units import GB
 
 WARNED_PERCENT = (80, 100)
@@ -17,6 +18,8 @@ WARNED_PERCENT = (80, 100)
 Count = Annotated[int, Meta(ge=1, le=100_000)]
 Bytes = Annotated[int, Meta(ge=0, le=2**60)]
 Days = Annotated[int, Meta(ge=1, le=36_500)]
+Sessions = Annotated[int, Meta(ge=1, le=1_000)]
+"""One answer lists them all."""
 
 
 class Kind(StrEnum):
@@ -41,6 +44,11 @@ class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """In a month (UTC): brought in, and delivered."""
     kept_days: Days | None
     """How long what is completed stays."""
+    sessions: Sessions
+    """Of one member at once. Who is in several organisations has as many as the best of them gives; more stay until
+    another begins, and then the oldest end."""
+    seeding: Seeding | None
+    """What its transfers let peers have: of this and their pool's the stricter counts. Null: the pool's alone."""
 
 
 class OwnLimits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -52,6 +60,8 @@ class OwnLimits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, o
     file_bytes: Bytes | UnsetType | None = UNSET
     traffic_bytes: Bytes | UnsetType | None = UNSET
     kept_days: Days | UnsetType | None = UNSET
+    sessions: Sessions | UnsetType = UNSET
+    seeding: Seeding | UnsetType | None = UNSET
 
 
 class Need(Struct, frozen=True):

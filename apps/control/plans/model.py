@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import Date
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from control.db import Base, States
@@ -32,6 +33,8 @@ class Plan(Base):
     file_bytes: Mapped[int | None]
     traffic_bytes: Mapped[int | None]
     kept_days: Mapped[int | None]
+    sessions: Mapped[int]
+    seeding: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
 
 
 class Quota(Base):

@@ -5,10 +5,10 @@ it is, and nothing is added until it fits again.
 import datetime as dt
 
 import msgspec
-from msgspec import structs
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
+from control import seeding
 from control.accounts import organisations
 from control.accounts.model import Organisation
 from control.audit import service as audit
@@ -18,6 +18,7 @@ from control.errors import BadInput, Conflict, NotFound
 from control.plans import allowance
 from control.plans.limits import Limits, OwnLimits
 from control.plans.model import Plan, Quota
+from control.seeding import Seeding
 from wire.ids import OrgId
 
 HOUSE = "house"
@@ -40,9 +41,11 @@ async def describe(tx: Tx, name: str, said: Described, actor: Actor, now: dt.dat
     """Makes a plan, or changes it for all who have it."""
     if not 0 <= said.place <= 10_000 or len(said.description) > DESCRIPTION_CHARS_MAX:
         raise BadInput(f"A place is 0 to 10000, a description at most {DESCRIPTION_CHARS_MAX} characters.")
+    if said.seeding is not None:
+        seeding.check(said.seeding)
     before = await tx.scalar(select(Plan).where(Plan.name == name).with_for_update())
     was = described(before) if before is not None else None
-    values = structs.asdict(said)
+    values = msgspec.to_builtins(said)
     new = insert(Plan).values(name=name, is_default=False, **values)
     plan = await tx.scalar(
         new.on_conflict_do_update(index_elements=[Plan.name], set_=values)
@@ -88,7 +91,7 @@ async def counts(tx: Tx) -> dict[str, int]:
 
 
 def described(plan: Plan) -> Described:
-    return Described(**{field: getattr(plan, field) for field in Described.__struct_fields__})
+    return msgspec.convert(plan, Described, from_attributes=True)
 
 
 async def assign(tx: Tx, org: OrgId, name: str, reason: str, actor: Actor, now: dt.datetime) -> None:
@@ -104,6 +107,8 @@ async def assign(tx: Tx, org: OrgId, name: str, reason: str, actor: Actor, now: 
 
 async def set_own(tx: Tx, org: OrgId, own: OwnLimits, reason: str, actor: Actor, now: dt.datetime) -> None:
     """All of them: what is left out is the plan's again."""
+    if isinstance(own.seeding, Seeding):
+        seeding.check(own.seeding)
     quota = await _held(tx, org)
     before, after = msgspec.to_builtins(quota.own), msgspec.to_builtins(own)
     await tx.execute(update(Quota).where(Quota.org_id == org).values(own=after))

@@ -19,7 +19,8 @@ from control.db import Tx
 from control.fleet.model import Agent, Pool
 from control.jobs import follow
 from control.jobs.model import Job, holds_data
-from control.seeding import Seeding
+from control.plans import allowance
+from control.seeding import EVERYTHING, Seeding, strictest
 from control.transfers.model import Seed, Transfer
 from telemetry import logs
 from wire.messages import Pace, Report, Verdict
@@ -43,9 +44,26 @@ class Giving(Struct, frozen=True):
     """Somebody has it on his list, and nobody wants more of it."""
 
 
+Side = tuple[str, UUID]
+"""Whose word counts: a pool's, and an organisation's by its plan."""
+
+
 async def policy(tx: Tx, transfer: Transfer) -> Seeding:
-    pool = await tx.get(Pool, transfer.pool)
-    return pool.policy if pool is not None else Seeding()
+    side = _side(transfer)
+    return (await _policies(tx, [side]))[side]
+
+
+def _side(transfer: Transfer) -> Side:
+    return transfer.pool, transfer.scope_id
+
+
+async def _policies(tx: Tx, sides: Collection[Side]) -> dict[Side, Seeding]:
+    """What both let happen."""
+    named = select(Pool).where(Pool.name.in_({pool for pool, _ in sides}))
+    pools = {pool.name: pool.policy for pool in await tx.scalars(named)}
+    allowed = await allowance.of_all(tx, {org for _, org in sides})
+    plans = {org: each.limits.seeding or EVERYTHING for org, each in allowed.items()}
+    return {(pool, org): strictest(pools.get(pool, Seeding()), plans.get(org, EVERYTHING)) for pool, org in set(sides)}
 
 
 async def begin(tx: Tx, transfer: Transfer, now: dt.datetime) -> bool:
@@ -159,8 +177,10 @@ async def overdue(tx: Tx, now: dt.datetime) -> list[tuple[Giving, str]]:
 async def follow_policies(tx: Tx) -> set[UUID]:
     """Which agents should look again, after a pool or a plan says something else."""
     agents = await _follow_at_work(tx)
-    for each in await _open(tx, Seed.epoch > 0, patiently=False):
-        agreed = await policy(tx, each.transfer)
+    givings = await _open(tx, Seed.epoch > 0, patiently=False)
+    policies = await _policies(tx, [_side(each.transfer) for each in givings])
+    for each in givings:
+        agreed = policies[_side(each.transfer)]
         ends_at = each.seed.began_at + dt.timedelta(seconds=agreed.lasts_s if agreed.goes_on else 0)
         if (each.seed.ratio_max, each.seed.ends_at) != (agreed.ratio, ends_at):
             each.seed.ratio_max, each.seed.ends_at = agreed.ratio, ends_at
@@ -170,13 +190,10 @@ async def follow_policies(tx: Tx) -> set[UUID]:
 
 async def _follow_at_work(tx: Tx) -> set[UUID]:
     """Whether they may give. What a sync holds at this moment comes with the next step."""
-    on_agents = select(Transfer.id, Transfer.pool, Transfer.gives).where(Transfer.state.in_(ON_AGENT))
-    policies = {pool.name: pool.policy for pool in await tx.scalars(select(Pool))}
-    wrong = [
-        transfer
-        for transfer, pool, gives in (await tx.execute(on_agents)).all()
-        if policies.get(pool, Seeding()).gives is not gives
-    ]
+    chosen = select(Transfer.id, Transfer.pool, Transfer.scope_id, Transfer.gives)
+    on_agents = (await tx.execute(chosen.where(Transfer.state.in_(ON_AGENT)))).all()
+    policies = await _policies(tx, [(pool, org) for _, pool, org, _ in on_agents])
+    wrong = [transfer for transfer, pool, org, gives in on_agents if policies[pool, org].gives is not gives]
     found = select(Transfer).where(Transfer.id.in_(wrong), Transfer.state.in_(ON_AGENT)).order_by(Transfer.id)
     agents = set()
     for transfer in (await tx.scalars(found.with_for_update(key_share=True, skip_locked=True))).all() if wrong else []:

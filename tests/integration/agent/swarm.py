@@ -13,7 +13,9 @@ from msgspec import Struct
 from agent.config import Settings
 from agent.engine.api import Add, EngineEvent
 from agent.engine.session import Session
-from agent.parts import Book, Span, lay_out
+from agent.parts import Book
+from agent.prepare import layout_of
+from stack.demo.seeder import limit_loopback_too
 from wire.ids import TransferId, new_id
 from wire.metainfo import Info, parse_info
 
@@ -34,8 +36,7 @@ class Seeded(Struct, frozen=True):
         return hashlib.sha1(self.raw_info, usedforsecurity=False).hexdigest()
 
     def book(self) -> Book:
-        spans = [Span(file.index, file.offset, file.size_bytes) for file in self.info.content]
-        return Book(lay_out(spans, self.info.piece_length, self.info.piece_count))
+        return Book(layout_of(self.info))
 
     def add(self, folder: Path, transfer: TransferId, book: Book | None = None) -> Add:
         """With a book all its pieces are wanted; without one, metadata alone."""
@@ -54,7 +55,8 @@ class Seeded(Struct, frozen=True):
 
 
 @contextmanager
-def seed(folder: Path, sizes: dict[str, int], announce: str | None = None) -> Iterator[Seeded]:
+def seed(folder: Path, sizes: dict[str, int], announce: str | None = None, *, rate_bytes: int = 0) -> Iterator[Seeded]:
+    """`rate_bytes` a second over all peers; 0 is no limit."""
     root = folder / "torrent"
     for name, size in sizes.items():
         path = root / name
@@ -75,8 +77,10 @@ def seed(folder: Path, sizes: dict[str, int], announce: str | None = None) -> It
         "enable_outgoing_utp": False,
         "allow_multiple_connections_per_ip": True,
         "stop_tracker_timeout": 0,  # it ends while nobody listens
+        "upload_rate_limit": rate_bytes,
     }
     session = lt.session(params)
+    limit_loopback_too(session)
     torrent = lt.load_torrent_buffer(b"d4:info" + raw_info + b"e")
     torrent.save_path = str(folder)
     torrent.flags = lt.torrent_flags.seed_mode

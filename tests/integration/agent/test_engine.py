@@ -11,8 +11,12 @@ from agent.engine.api import Checked, EngineEvent, MetadataArrived, MetadataMism
 from agent.engine.settings import ip_filter
 from tests.integration.agent.swarm import Listening, Seeded, new_transfer, seed
 from tests.support.until import until
+from wire.parts import PART_MIN_BYTES
+from wire.units import MIB
 
 SIZES = {"a/big.bin": 1_000_000, "a/empty": 0, "small.txt": 10}
+RATE_BYTES = 16 * MIB
+"""A second: all of it is not there at once."""
 LONG_ENOUGH = timedelta(seconds=2)
 """Twice as long as libtorrent waits before it connects to a peer."""
 
@@ -73,6 +77,22 @@ async def test_only_wanted_pieces_are_fetched_and_more_can_be_asked_for(tmp_path
                 await engine.session.read(transfer, 3)
             engine.session.ask(transfer, [(3, 7)])
             await engine.until(lambda said: verified(said) == {0, 3})
+
+
+async def test_first_and_last_part_of_a_film_come_before_all_else(tmp_path: Path) -> None:
+    """Some of the rest is on its way when these are all asked for, and no more."""
+    sizes = {"a.bin": 2 * PART_MIN_BYTES, "film.mkv": 6 * PART_MIN_BYTES}
+    with seed(tmp_path / "seeder", sizes, rate_bytes=RATE_BYTES) as seeded:
+        async with Listening(tmp_path) as engine:
+            book = seeded.book()
+            units = [book.layout.units[index] for ends in book.layout.media for index in ends]
+            early = {piece for unit in units for piece in book.layout.pieces_of(unit)}
+            engine.session.add(seeded.add(tmp_path / "data", new_transfer(), book))
+            await engine.until(lambda said: verified(said) >= early)
+            arrived = [event.piece for event in engine.said if isinstance(event, PieceVerified)]
+    before = max(map(arrived.index, early)) + 1 - len(early)
+    assert [unit.part for unit in units] == [1, 6]
+    assert before < (seeded.info.piece_count - len(early)) / 4
 
 
 @pytest.mark.parametrize("gives", [True, False])

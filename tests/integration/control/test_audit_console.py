@@ -9,8 +9,8 @@ from tests.support.told import CONSOLE, Told, somebody
 
 WHY = {"reason": "a test wants it told"}
 PROVED = {**WHY, "password": PASSWORD}
-LIMITS = dict.fromkeys(("storage_bytes", "file_bytes", "traffic_bytes", "kept_days"))
-TERMS = {"active": 10, "open_jobs": 100, **LIMITS}
+LIMITS = dict.fromkeys(("storage_bytes", "file_bytes", "traffic_bytes", "kept_days", "seeding"))
+TERMS = {"active": 10, "open_jobs": 100, "sessions": 5, **LIMITS}
 
 
 async def test_everything_that_is_done_in_the_console_is_told(own: Api, told: Told) -> None:

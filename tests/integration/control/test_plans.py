@@ -85,7 +85,7 @@ async def test_a_refusal_says_which_limit_what_is_left_and_which_plan_has_room(p
     )
     assert given.json()["usage"]["limits"] == {
         "active": 2, "open_jobs": 100, "storage_bytes": 5 * GB, "file_bytes": GB // 2, "traffic_bytes": 50 * GB,
-        "kept_days": 7,
+        "kept_days": 7, "sessions": 5, "seeding": None,
     }  # fmt: skip
     refused = (await add(people, headers, 6 * GB // 10)).json()
     assert (refused["status"], refused["code"]) == (403, "file_too_large")
@@ -173,7 +173,7 @@ async def test_admins_make_change_and_drop_plans_and_each_change_is_in_the_log(p
     url = f"/admin/plans/{name}"
     terms = {
         "active": 3, "open_jobs": 5, "storage_bytes": 10, "file_bytes": None, "traffic_bytes": None, "kept_days": 1,
-        "is_listed": False,
+        "sessions": 2, "seeding": {"when": "after", "ratio": 1.5, "seconds": 60}, "is_listed": False,
     }  # fmt: skip
     made = await people.http.put(url, json=terms, headers=boss)
     assert (made.status_code, made.json()["terms"] | terms, made.json()["organisations"]) == (
@@ -209,6 +209,20 @@ async def test_one_plan_is_given_to_new_organisations(people: People, boss: Head
     assert [each["name"] for each in plans if each["is_default"]] == ["house"]
     assert (await people.http.put("/admin/plans/nothing/default", headers=boss)).status_code == 404
     assert (await dropped(people, boss, "house")).status_code == 409
+
+
+async def test_a_ratio_is_for_seeding_after_all_is_stored(people: People, boss: Headers) -> None:
+    mine = await people.owner()
+    seeding = {"when": "downloading", "ratio": 2.0}
+    terms = {"active": 1, "open_jobs": 1, "sessions": 1, "seeding": seeding} | dict.fromkeys(
+        ("storage_bytes", "file_bytes", "traffic_bytes", "kept_days")
+    )
+    for path, body in (
+        (f"/admin/plans/plan-{secrets.token_hex(4)}", terms),
+        (f"/admin/organisations/{mine.org}/limits", {"limits": {"seeding": seeding}, **REASON}),
+    ):
+        answer = await people.http.put(path, json=body, headers=boss)
+        assert (answer.status_code, answer.json()["code"]) == (422, "bad_seeding"), path
 
 
 @pytest.mark.parametrize(

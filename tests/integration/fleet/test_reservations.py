@@ -2,6 +2,7 @@
 
 import datetime as dt
 
+import msgspec
 import pytest
 
 from control.audit.service import Actor
@@ -40,7 +41,7 @@ async def counted(plane: Plane, org: OrgId) -> Counted:
 
 async def cap(plane: Plane, org: OrgId, **limits: int) -> None:
     async with plane.working() as tx:
-        await plans.set_own(tx, org, OwnLimits(**limits), "A test.", ACTOR, utcnow())
+        await plans.set_own(tx, org, msgspec.convert(limits, OwnLimits), "A test.", ACTOR, utcnow())
 
 
 async def metered(tx: Tx, org: OrgId) -> dict[TrafficKind, int]:

@@ -12,6 +12,8 @@ from control.jobs.schemas import EditJob, SeedingView
 from control.jobs.views import view
 from control.loops import dispatch, finish, purge, seeding
 from control.plane import Plane
+from control.plans import service as plans
+from control.plans.limits import OwnLimits
 from control.seeding import Seeding, SeedWhen
 from tests.support.fleet import FakeAgent, Wanted, add_agent, add_transfer, claimed, new_pool, read_job, read_transfer
 from wire.clock import utcnow
@@ -25,6 +27,11 @@ HOUR_S = 3600
 async def lets(plane: Plane, pool: str, when: SeedWhen, ratio: float | None = None, seconds: int | None = None) -> None:
     async with plane.working() as tx:
         await pools.describe(tx, pool, None, Seeding(when, ratio, seconds), ACTOR, utcnow())
+
+
+async def lets_by_plan(plane: Plane, wanted: Wanted, seeding: Seeding | None) -> None:
+    async with plane.working() as tx:
+        await plans.set_own(tx, wanted.org, OwnLimits(seeding=seeding), "A test.", ACTOR, utcnow())
 
 
 async def stored(plane: Plane, pool: str) -> tuple[Wanted, FakeAgent]:
@@ -116,6 +123,40 @@ async def test_another_word_of_the_pool_reaches_what_is_under_way_and_what_is_se
     await lets(plane, pool, SeedWhen.DOWNLOADING)
     await seeding.step(plane, utcnow())
     assert (await read_transfer(plane, running.transfer)).gives
+
+
+async def test_of_what_pool_and_plan_say_the_stricter_counts_from_the_claim_on(plane: Plane) -> None:
+    pool = new_pool()
+    await lets(plane, pool, SeedWhen.AFTER, ratio=2.0, seconds=HOUR_S)
+    for plan in (Seeding(SeedWhen.NEVER), Seeding(SeedWhen.AFTER, ratio=0.5, seconds=2 * HOUR_S)):
+        wanted, agent = await add_transfer(plane, 100, 50, pool=pool), await add_agent(plane, pool)
+        await lets_by_plan(plane, wanted, plan)
+        assert isinstance(await agent.claim(wanted.transfer), Claimed)
+        assert agent.holds[wanted.transfer].steer.gives is plan.gives
+        parts, files = await agent.put_everything(wanted)
+        await agent.sync(agent.report(wanted.transfer, parts=parts, files=files, done=True))
+        await finish.step(plane, utcnow())
+        assert (await told(agent, wanted, 74)).seeds is plan.goes_on
+    seen = await shown(plane, wanted)
+    assert (seen.ratio_max, (seen.ends_at - seen.began_at).total_seconds()) == (0.5, HOUR_S)
+    assert (await told(agent, wanted, 75)).standing == "stale"
+
+
+async def test_another_word_of_the_plan_reaches_what_is_under_way_and_what_is_seeded(plane: Plane) -> None:
+    seeded, giver = await stored(plane, new_pool())
+    running, agent = await claimed(plane, 100)
+    for wanted in (seeded, running):
+        await lets_by_plan(plane, wanted, Seeding(SeedWhen.NEVER))
+    await seeding.step(plane, utcnow())
+    assert (await told(giver, seeded)).standing == "stale"
+    (verdict,) = (await agent.sync(agent.report(running.transfer))).verdicts
+    assert verdict.steer is not None
+    assert not verdict.steer.gives
+    await lets_by_plan(plane, running, None)
+    for _ in range(2):
+        await seeding.step(plane, utcnow())
+    mended = await read_transfer(plane, running.transfer)
+    assert (mended.gives, mended.steer_rev) == (True, 2)
 
 
 async def test_an_agent_that_begins_anew_goes_on_seeding_and_nothing_given_is_forgotten(plane: Plane) -> None:

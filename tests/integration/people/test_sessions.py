@@ -2,11 +2,19 @@
 
 import asyncio
 import secrets
+from uuid import UUID
 
-from control.accounts.sessions import SESSIONS_MAX
+from control.audit.service import Actor
+from control.plans import service as plans
+from control.plans.limits import OwnLimits
 from tests.integration.people.conftest import Account, registered, setting, signed_in
 from tests.support.control import Api, serving
+from wire.clock import utcnow
+from wire.ids import OrgId
 
+ACTOR = Actor(name="person:tests")
+HOUSE = 20
+"""By the plan of all organisations that tests make, unless they say otherwise."""
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
 
 
@@ -38,24 +46,67 @@ async def test_somebody_elses_session_is_not_there(own: Api) -> None:
         assert (await mine.get("/api/v1/auth/me")).status_code == 200
 
 
+THEIR_ORGS = """SELECT m.org_id FROM members m JOIN people p ON p.id = m.person_id WHERE p.email = '{}'"""
+
+
+async def allowed(api: Api, who: Account, most: int) -> None:
+    """By limits of the organisation's own."""
+    org = (await api.databases.sql(THEIR_ORGS.format(who.email) + " ORDER BY joined_at")).split()[0]
+    async with api.plane.working() as tx:
+        await plans.set_own(tx, OrgId(UUID(org)), OwnLimits(sessions=most), "A test.", ACTOR, utcnow())
+
+
+async def begin(api: Api, who: Account) -> int:
+    async with api.client() as http:
+        return (await http.post("/api/v1/auth/login", json=who.body)).status_code
+
+
+async def signed_in_at(api: Api, who: Account) -> int:
+    mine = f"SELECT count(*) FROM sessions JOIN people p ON p.id = person_id WHERE p.email = '{who.email}'"
+    return int(await api.databases.sql(mine))
+
+
 async def test_of_too_many_sessions_the_oldest_ends_also_when_they_begin_at_once(own: Api) -> None:
     mine = await registered(own)
+    await allowed(own, mine, 3)
+    async with signed_in(own, mine) as oldest:
+        async with asyncio.TaskGroup() as group:
+            tries = [group.create_task(begin(own, mine)) for _ in range(4)]
+        assert [each.result() for each in tries] == [200] * 4
+        assert (await oldest.get("/api/v1/auth/me")).status_code == 401
+    assert await signed_in_at(own, mine) == 3
 
-    async def begin(http_of: Account) -> int:
-        async with own.client() as http:
-            return (await http.post("/api/v1/auth/login", json=http_of.body)).status_code
 
-    filler = (
-        "INSERT INTO sessions (id, person_id, token_hash, created_at, expires_at) SELECT gen_random_uuid(), id,"
-        " sha256(gen_random_uuid()::text::bytea), now() - interval '1 hour', now() + interval '1 day'"
-        f" FROM people, generate_series(1, {SESSIONS_MAX - 1}) WHERE email = '{mine.email}'"
-    )
-    await own.databases.sql(filler)
-    async with asyncio.TaskGroup() as group:
-        tries = [group.create_task(begin(mine)) for _ in range(4)]
-    assert [each.result() for each in tries] == [200] * 4
-    count = f"SELECT count(*) FROM sessions JOIN people p ON p.id = person_id WHERE p.email = '{mine.email}'"
-    assert await own.databases.sql(count) == str(SESSIONS_MAX)
+async def test_fewer_by_another_plan_end_none_until_another_begins_and_the_log_says_how_many(own: Api) -> None:
+    mine = await registered(own)
+    async with signed_in(own, mine) as first, signed_in(own, mine) as second, signed_in(own, mine) as third:
+        assert (await first.get("/api/v1/auth/sessions")).json()["most"] == HOUSE
+        await allowed(own, mine, 2)
+        assert (await first.get("/api/v1/auth/sessions")).json()["most"] == 2
+        assert await signed_in_at(own, mine) == 3
+        async with signed_in(own, mine) as fourth:
+            answers = [(await each.get("/api/v1/auth/me")).status_code for each in (first, second, third, fourth)]
+            assert answers == [401, 401, 200, 200]
+            log = (await fourth.get("/api/v1/audit", params={"action": "session.started"})).json()["items"]
+    assert [each["detail"].get("crowded_out") for each in log] == [2, None, None, None]
+
+
+async def test_of_several_organisations_the_best_plan_counts_and_of_none_that_of_new_ones(own: Api) -> None:
+    host, guest = await registered(own), await registered(own)
+    await allowed(own, guest, 1)
+    await allowed(own, host, 4)
+    async with signed_in(own, guest) as http:
+        assert (await http.get("/api/v1/auth/sessions")).json()["most"] == 1
+        joined = (
+            f"INSERT INTO members (org_id, person_id, role, joined_at) SELECT ({THEIR_ORGS.format(host.email)}), id,"
+            f" 'viewer', now() FROM people WHERE email = '{guest.email}'"
+        )
+        await own.databases.sql(joined)
+        assert (await http.get("/api/v1/auth/sessions")).json()["most"] == 4
+        await own.databases.sql(
+            f"DELETE FROM members m USING people p WHERE p.id = m.person_id AND email = '{guest.email}'"
+        )
+        assert (await http.get("/api/v1/auth/sessions")).json()["most"] == HOUSE
 
 
 async def test_that_it_was_seen_is_written_once_a_minute(own: Api) -> None:

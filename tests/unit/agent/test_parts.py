@@ -1,12 +1,13 @@
 """Units, pieces and the book: which bytes belong where, and what is ready when."""
 
+from collections.abc import Collection
 from random import Random
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.parts import Book, Is, Layout, Span, lay_out
-from agent.window import BANDS, LATER
+from agent.parts import EARLY_BYTES, Book, Is, Layout, Span, lay_out
+from agent.window import BANDS, LATER, Window
 from wire.parts import PART_MIN_BYTES, part_count
 from wire.units import GIB, KIB, MIB, TIB
 
@@ -15,10 +16,10 @@ SIZES = [0, 1, 7, 100, 4096, PART_MIN_BYTES, PART_MIN_BYTES + 1, 3 * PART_MIN_BY
 FIRST = BANDS[0][0]
 
 
-def layout_of(sizes: list[int], piece_bytes: int, gaps: list[int] | None = None) -> Layout:
+def layout_of(sizes: list[int], piece_bytes: int, gaps: list[int] | None = None, media: Collection[int] = ()) -> Layout:
     spans, offset = [], 0
     for file, size in enumerate(sizes):
-        spans.append(Span(file, offset, size))
+        spans.append(Span(file, offset, size, file in media))
         offset += size + (gaps[file % len(gaps)] if gaps else 0)
     return lay_out(spans, piece_bytes, -(-offset // piece_bytes))
 
@@ -93,6 +94,59 @@ def test_the_window_slides_to_the_end_and_keeps_its_first_band_at_the_front(layo
         missing.remove(arrived)
         asked.update(book.slide())
     assert book.unready == 0
+
+
+def first_of(book: Book, *, bounded: bool = False) -> list[int]:
+    asked = dict(enumerate(book.priorities(bounded=bounded)))
+    asked.update(book.slide(book.layout.total_bytes if bounded else 0))
+    return [piece for piece, priority in asked.items() if priority == FIRST]
+
+
+def test_what_is_early_goes_first_and_all_else_in_the_torrents_order() -> None:
+    window = Window(bytearray(b"\1" * 8), bytearray(8), BANDS[0][1], early=[5, 7, 2])
+    order = []
+    while first := [piece for piece, priority in window.slide().items() if priority == FIRST]:
+        order += first
+        window.arrived(first[0])
+    assert order == [5, 7, 2, 0, 1, 3, 4, 6]
+
+
+def test_first_and_last_part_of_a_film_are_asked_for_before_anything_else() -> None:
+    film = 3 * PART_MIN_BYTES + 3 * MIB
+    layout = layout_of([2 * PART_MIN_BYTES, film, 100], MIB, media=[1])
+    start, end = 16, 16 + 27
+    book = Book(layout)
+    early = [*range(start, start + 8), *range(end - 3, end)]
+    others = [piece for piece in range(layout.pieces) if piece not in early]
+    assert first_of(book) == sorted(early + others[: 16 - len(early)])
+    for piece in early:
+        book.verified(piece)
+    drained = [book.layout.units[index] for index in drain(book)]
+    assert [(unit.file, unit.part) for unit in drained] == [(1, 1), (1, 4)]
+    assert first_of(book) == others[:16], "and then the rest stands where it did"
+
+
+def test_of_many_films_only_the_first_few_go_before_the_rest() -> None:
+    book = Book(layout_of([3 * PART_MIN_BYTES] * 10, PART_MIN_BYTES, media=range(10)))
+    order = []
+    while first := first_of(book):
+        order += first
+        for piece in first:
+            book.verified(piece)
+    few = EARLY_BYTES // (2 * PART_MIN_BYTES)
+    early = [piece for film in range(few) for piece in (3 * film, 3 * film + 2)]
+    assert order[: 2 * few] == early
+
+
+def test_what_is_stored_or_not_wanted_is_not_early_and_in_a_bounded_window_nothing_is() -> None:
+    layout = layout_of([4 * PART_MIN_BYTES, 4 * PART_MIN_BYTES], PART_MIN_BYTES, media=[0, 1])
+    book = Book(layout)
+    assert first_of(book, bounded=True) == [0, 1]
+    assert first_of(book) == [0, 3]
+    book.already_stored([(0, 1)], [])
+    assert first_of(book) == [3, 4]
+    book.choose([1])
+    assert first_of(book) == [4, 7]
 
 
 def test_pieces_of_what_is_already_stored_are_not_asked_for() -> None:

@@ -5,10 +5,29 @@ import pytest
 
 from control.errors import Shortage
 from control.plans.limits import Held, Limits, Need, OwnLimits, Use, merged, over, reached, sentence, short
+from control.seeding import Seeding, SeedWhen
 from wire.units import GB, MB
 
-FREE = Limits(active=2, open_jobs=100, storage_bytes=5 * GB, file_bytes=500 * MB, traffic_bytes=50 * GB, kept_days=7)
-NONE = Limits(active=1, open_jobs=1, storage_bytes=None, file_bytes=None, traffic_bytes=None, kept_days=None)
+FREE = Limits(
+    active=2,
+    open_jobs=100,
+    storage_bytes=5 * GB,
+    file_bytes=500 * MB,
+    traffic_bytes=50 * GB,
+    kept_days=7,
+    sessions=5,
+    seeding=Seeding(SeedWhen.NEVER),
+)
+NONE = Limits(
+    active=1,
+    open_jobs=1,
+    storage_bytes=None,
+    file_bytes=None,
+    traffic_bytes=None,
+    kept_days=None,
+    sessions=1,
+    seeding=None,
+)
 
 
 def test_to_the_last_byte_it_fits_and_not_one_more() -> None:
@@ -36,11 +55,12 @@ def test_own_limits_stand_above_the_plans_one_by_one_and_null_is_no_limit() -> N
     own = msgspec.json.decode(b'{"active": 9, "traffic_bytes": null}', type=OwnLimits)
     assert merged(FREE, own) == msgspec.structs.replace(FREE, active=9, traffic_bytes=None)
     assert merged(FREE, OwnLimits()) == FREE
+    assert merged(FREE, OwnLimits(seeding=None)).seeding is None
     assert msgspec.to_builtins(own) == {"active": 9, "traffic_bytes": None}
 
 
-@pytest.mark.parametrize("bad", ["active", "open_jobs"])
-def test_nobody_is_given_no_jobs_at_all(bad: str) -> None:
+@pytest.mark.parametrize("bad", ["active", "open_jobs", "sessions"])
+def test_nobody_is_given_no_jobs_or_sessions_at_all(bad: str) -> None:
     for value in (b"0", b"null", b"-1"):
         with pytest.raises(msgspec.ValidationError):
             msgspec.json.decode(b'{"%s": %s}' % (bad.encode(), value), type=OwnLimits)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wire.links import OCTETS, content_disposition, content_type
+from wire.links import OCTETS, content_disposition, content_type, is_media
 from wire.names import clean_name
 
 SHAPE = re.compile(r"attachment; filename=\"([^\"\\%]+)\"(?:; filename\*=UTF-8''([A-Za-z0-9!#$&+\-.^_`|~%]+))?")
@@ -57,3 +57,9 @@ def test_whatever_a_browser_could_run_is_octets(name: str) -> None:
 )
 def test_inert_kinds_are_named(name: str, kind: str) -> None:
     assert content_type(name) == kind
+
+
+def test_sound_and_pictures_are_known_by_their_names() -> None:
+    assert [is_media(name) for name in ("a.MKV", "b.flac", "c.srt", "d.jpg", "mp4", "e.mp4.part")] == [
+        True, True, False, False, False, False,
+    ]  # fmt: skip
