@@ -7,10 +7,11 @@
 <agent_dir>/trash/                            emptied in a thread, and at every start
 """
 
+import asyncio
 import fcntl
 import os
 import shutil
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -21,11 +22,16 @@ from agent.config import RESERVE_BYTES
 from agent.engine.api import disk_code
 from agent.holes import can_punch
 from agent.journal import read_held
+from telemetry import logs
 from wire.failures import failure
 from wire.ids import TransferId, new_id
 from wire.messages import Failure, Found
 
+log = logs.get(__name__)
+
 STAT_BLOCK_BYTES = 512
+ORPHANS_S = 5.0
+"""How often folders of no transfer are looked for: what libtorrent still writes after a torrent left makes one anew."""
 
 
 class AnotherAgent(Exception):
@@ -124,6 +130,15 @@ class Disk:
     def _discard(self, folder: Path) -> None:
         if folder.exists():
             folder.rename(self._trash / str(new_id()))
+
+
+async def tidy(disk: Disk, known: Callable[[], Collection[TransferId]]) -> None:
+    """Until cancelled."""
+    while True:
+        await asyncio.to_thread(disk.sweep)
+        await asyncio.sleep(ORPHANS_S)
+        if orphans := disk.orphans(known()):
+            log.info("disk.orphans", folders=orphans)
 
 
 def occupied_below(folder: Path) -> int:

@@ -5,30 +5,27 @@ plan. Whatever takes time (errands, uploads) runs beside it and comes back as an
 """
 
 import asyncio
-import itertools
-from collections import Counter
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Collection
 from functools import partial, reduce
 from typing import assert_never
 
 from msgspec.structs import replace
 
-from agent import patience, reconcile
-from agent.about import about
+from agent import reconcile
 from agent.config import Settings
 from agent.desired import Desired
-from agent.disk import Disk
+from agent.disk import Disk, tidy
 from agent.drain import Drain
-from agent.engine.api import Add, Checked, Engine, MetadataArrived, MetadataMismatch, NotThere, PieceVerified
+from agent.engine.api import Checked, Engine, MetadataArrived, PieceVerified
+from agent.entry import enter
+from agent.errands import Errands
 from agent.fleet import Fleet, Refusal
+from agent.handover import HAND_OVER_S, Handover
 from agent.journal import Journal
-from agent.metrics import TRANSFERS
 from agent.parts import Book
-from agent.patience import Waits
-from agent.picture import picture
-from agent.prepare import CannotPrepare, prepare
+from agent.patience import waits_of
 from agent.pump import Ears, Pump
+from agent.reports import Reports
 from agent.room import DiskRoom
 from agent.running import (
     Began,
@@ -38,7 +35,6 @@ from agent.running import (
     Event,
     Failed,
     InEngine,
-    InfoFetched,
     Judged,
     Paced,
     Paused,
@@ -51,27 +47,16 @@ from agent.running import (
     fold,
     phase,
 )
-from agent.sync import Told, report
 from agent.transfer import Transfer
 from agent.upload import Uploads
+from agent.watch import HEARD_S, Watch
 from telemetry import logs
 from telemetry.correlation import correlated
-from wire.failures import failure
 from wire.ids import BootId, TransferId
-from wire.messages import PARTS_PER_REPORT, Failure, Found, Spec, Sync, Synced
+from wire.messages import PARTS_PER_REPORT, Failure, Spec, Sync, Synced
 from wire.states import Duty, Phase
 
 log = logs.get(__name__)
-
-TICK_S = 1.0
-"""How often the engine says its rates, and it is looked whether anything moves."""
-AVAILABILITY_TICKS = 5
-HEARD_S = 20.0
-"""A lease: for as long as the control plane has not answered, nobody else is to blame."""
-HAND_OVER_S = 8.0
-"""For parts on their way to the store, when others shall go on with our transfers."""
-ORPHANS_S = 5.0
-"""How often folders of no transfer are looked for: what libtorrent still writes after a torrent left makes one anew."""
 
 
 class Driver:
@@ -92,36 +77,45 @@ class Driver:
         self.changed: Callable[[], None] = lambda: None
         """There may be room for another claim."""
         self._transfers: dict[TransferId, Transfer] = {}
-        self._settings = settings
         self._engine = engine
-        self._fleet = fleet
         self._disk = disk
-        self._boot = boot
-        self._version = version
+        self._group: asyncio.TaskGroup | None = None
         self._inbox: asyncio.Queue[Event | None] = asyncio.Queue()
         self._drain = Drain(self._transfers, self._beside, self._inbox.put_nowait)
         self.room = DiskRoom(disk.budget(settings.agent_disk_bytes), disk, self._drain.held)
-        ears = Ears(self._inbox.put_nowait, self._refused, self.wake.set, self._drain.free)
         self._uploads = uploads
+        ears = Ears(self._inbox.put_nowait, self._refused, self.wake.set, self._drain.free)
         self._pump = Pump(settings.agent_uploads, engine, uploads, ears)
-        self._found: list[Found] = disk.found()
-        for found in self._found:
-            self.room.budget.found(found.transfer, disk.occupied(found.transfer))
-        self._rev = 0
-        self._asked: set[TransferId] = set()
-        self._leaving = False
-        self._duty = Duty.WORK
-        self._let_go_at = 0.0
-        """Handing over: parts on their way to the store are not waited for any longer."""
-        self._heard_at_s = self._looked_at_s = asyncio.get_running_loop().time()
-        self._waits = Waits(
-            told_s=settings.wait(patience.TOLD_S),
-            metadata_s=settings.wait(settings.agent_metadata_s),
-            refused_s=settings.wait(settings.agent_refused_s),
-            stall_s=settings.wait(settings.agent_stall_s),
-            store_s=settings.wait(settings.agent_store_s),
+        self._errands = Errands(fleet, disk, self.room, self._inbox.put_nowait, self._refused)
+        self._handover = Handover(settings.wait(HAND_OVER_S))
+        waits, now_s = waits_of(settings), self._now_s()
+        self._watch = Watch(
+            engine=engine,
+            runs=self.runs,
+            transfers=self._transfers,
+            trouble=uploads.trouble,
+            waits=waits,
+            heard_s=settings.wait(HEARD_S),
+            hear=self._hear,
+            look=partial(self._inbox.put_nowait, None),
+            heard_at_s=now_s,
+            looked_at_s=now_s,
         )
-        self._group: asyncio.TaskGroup | None = None
+        self._reports = Reports(
+            settings=settings,
+            boot=boot,
+            version=version,
+            disk=disk,
+            room=self.room,
+            desired=self.desired,
+            runs=self.runs,
+            transfers=self._transfers,
+            handover=self._handover,
+            waits=waits,
+            found=disk.found(),
+        )
+        for found in self._reports.found:
+            self.room.budget.found(found.transfer, disk.occupied(found.transfer))
         engine.listen(self._inbox.put_nowait)
 
     # What others call.
@@ -133,7 +127,7 @@ class Driver:
     def asked(self, transfer: TransferId) -> None:
         """Somebody looks at it closely: its picture goes with the next sync, which is now."""
         if transfer in self.runs:
-            self._asked.add(transfer)
+            self._reports.asked.add(transfer)
             self.wake.set()
 
     def load(self) -> int:
@@ -142,12 +136,12 @@ class Driver:
     def may_claim(self) -> bool:
         budget = self.room.budget
         unknown = sum(not want.paused and each not in budget for each, want in self.desired.wanted.items())
-        return self._duty is Duty.WORK and budget.may_claim(unknown)
+        return self._handover.duty is Duty.WORK and budget.may_claim(unknown)
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as self._group:
-            self._group.create_task(self._tick())
-            self._group.create_task(self._clean())
+            self._group.create_task(self._watch.run())
+            self._group.create_task(tidy(self._disk, self._known))
             while True:
                 event = await self._inbox.get()
                 if event is not None:
@@ -157,7 +151,7 @@ class Driver:
 
     async def leave(self, grace_s: float) -> None:
         """Nothing new is begun; what is on its way to the store has a moment to arrive. The next sync says so."""
-        self._leaving = True
+        self._handover.leaving = True
         tasks = {task for transfer in self._transfers.values() for task in transfer.tasks}
         if tasks:
             _, late = await asyncio.wait(tasks, timeout=grace_s)
@@ -165,39 +159,10 @@ class Driver:
                 task.cancel()
 
     def build(self) -> Sync:
-        self._rev += 1
-        now_s = asyncio.get_running_loop().time()
-        short = self.room.is_short()
-        reports = []
-        for transfer, run in self.runs.items():
-            want = self.desired.wanted.get(transfer)
-            if want is None or want.spec.epoch != run.epoch:
-                continue
-            held = self._transfers[transfer]
-            told = Told(
-                rev=self._rev,  # of its own it would begin anew with it, under the same epoch
-                store_rate=held.rate(now_s),
-                handover=self._leaving or self._lets_go(held, now_s) or (want.seeds and held.gives_way(short=short)),
-                eta_s=held.eta_s,
-                stuck=patience.stuck(run, self._waits, now_s),
-                detail=picture(run, held.book) if transfer in self._asked else None,
-            )
-            reports.append(report(run, held.book, held.unacked, told))
-        self._asked.clear()
-        return Sync(
-            boot=self._boot,
-            rev=self._rev,
-            version=self._version,
-            slots=self._settings.agent_slots,
-            held=self.desired.held(),
-            found=self._found,
-            reports=reports,
-            leaving=self._leaving,
-            about=about(self._settings, self.room.budget.total_bytes, self._disk.free_bytes()),
-        )
+        return self._reports.sync(self._now_s())
 
     def heard(self, sync: Sync, synced: Synced) -> None:
-        self._heard_at_s = asyncio.get_running_loop().time()
+        self._watch.heard_at_s = self._now_s()
         accepted = {verdict.transfer for verdict in synced.verdicts if verdict.standing == "ok"}
         for told in sync.reports:
             held = self._transfers.get(told.transfer)
@@ -211,25 +176,21 @@ class Driver:
         for transfer in self.desired.not_adopted(sync.found):
             self._throw_away(transfer, 0)
         if sync.found:
-            self._found = []
+            self._reports.found = []
         self._inbox.put_nowait(None)
 
     def _follow(self, duty: Duty) -> None:
-        if duty is not self._duty:
-            log.info("agent.duty", duty=duty, was=self._duty)
-            self._duty = duty
-            self._let_go_at = asyncio.get_running_loop().time() + self._settings.wait(HAND_OVER_S)
+        if duty is not self._handover.duty:
+            log.info("agent.duty", duty=duty, was=self._handover.duty)
+            self._handover.follow(duty, self._now_s())
             self.changed()
             self.wake.set()
 
-    def _lets_go(self, held: Transfer, now_s: float) -> bool:
-        """What was stored goes with it: all of it is in the report that says so."""
-        if not self._goes(held) or len(held.unacked) > PARTS_PER_REPORT:
-            return False
-        return not held.tasks or now_s >= (self._let_go_at if held.let_go_at is None else held.let_go_at)
+    def _now_s(self) -> float:
+        return asyncio.get_running_loop().time()
 
-    def _goes(self, held: Transfer) -> bool:
-        return self._duty is Duty.HAND_OVER or held.let_go_at is not None
+    def _known(self) -> Collection[TransferId]:
+        return {*self._transfers, *self.desired.wanted, *(found.transfer for found in self._reports.found)}
 
     # Hearing.
 
@@ -243,10 +204,13 @@ class Driver:
             events.append(self._count(held, event))
         elif isinstance(event, MetadataArrived):
             held.raw_info = event.info
+        elif isinstance(event, Prepared):
+            self.changed()  # its size is known: there may be room for another
         after = self.runs[run.transfer] = reduce(fold, events, run)
         if _tells(run) != _tells(after):
             self.wake.set()
-            self._say(held, run, after)
+            with correlated(held.spec.correlation_id):
+                _say(run, after)
 
     def _count(self, held: Transfer, event: PieceVerified | Checked | Counted) -> Event:
         """Counted now: what was counted when an event was sent may be older than what was heard since."""
@@ -262,23 +226,10 @@ class Driver:
                 book.verified(piece)
         return Counted(event.transfer, unready=book.unready, unstored=book.unstored)
 
-    def _say(self, held: Transfer, before: Run, after: Run) -> None:
-        with correlated(held.spec.correlation_id):
-            if after.failure is not None and before.failure is None:
-                log.warning(
-                    "transfer.failed", transfer=after.transfer, code=after.failure.code, detail=after.failure.detail
-                )
-            elif after.paused is not before.paused:
-                log.info("transfer.paused" if after.paused else "transfer.resumed", transfer=after.transfer)
-            elif done(after):
-                log.info("transfer.done", transfer=after.transfer, epoch=after.epoch)
-            else:
-                log.info("transfer.phase", transfer=after.transfer, phase=phase(after))
-
     # Acting.
 
     def _look(self) -> None:
-        while actions := self._plan():
+        while actions := self._handover.allowed(reconcile.plan(self.desired.wanted, self.runs)):
             for action in actions:
                 self._act(action)
         rooms = self.room.rooms()
@@ -288,19 +239,11 @@ class Driver:
         for held, task in self._pump.take(self._may_upload):
             self._beside(held, self._pump.upload(held, task))
 
-    def _plan(self) -> list[reconcile.Action]:
-        """Who leaves does nothing any more, and who hands over brings nothing."""
-        if self._leaving:
-            return []
-        actions = reconcile.plan(self.desired.wanted, self.runs)
-        if self._duty is not Duty.HAND_OVER:
-            return actions
-        return [action for action in actions if isinstance(action, reconcile.Start | reconcile.Drop | reconcile.Halt)]
-
     def _may_upload(self, transfer: TransferId) -> Transfer | None:
         run = self.runs[transfer]
-        idle = run.paused or run.failure or self._leaving or self._goes(self._transfers[transfer])
-        return self._transfers[transfer] if run.prepared and not idle else None
+        held = self._transfers[transfer]
+        idle = run.paused or run.failure or self._handover.goes(held)
+        return held if run.prepared and not idle else None
 
     def _act(self, action: reconcile.Action) -> None:
         transfer = action.transfer
@@ -326,15 +269,15 @@ class Driver:
                 self._engine.steer(transfer, held.steering)
                 self._hear(Paced(transfer, pace))
             case reconcile.FetchInfo():
-                self._errand(transfer, Errand.FETCH_INFO, self._fetch_info)
+                self._errand(transfer, Errand.FETCH_INFO, self._errands.fetch_info)
             case reconcile.FetchMetadata():
-                self._enter(transfer, InEngine.METADATA)
+                self._hear(enter(self._transfers[transfer], InEngine.METADATA, self._engine, self._disk))
             case reconcile.Judge():
-                self._errand(transfer, Errand.JUDGE, self._judge)
+                self._errand(transfer, Errand.JUDGE, self._errands.judge)
             case reconcile.Prepare():
-                self._errand(transfer, Errand.PREPARE, self._prepare)
+                self._errand(transfer, Errand.PREPARE, self._errands.prepare)
             case reconcile.Bring():
-                self._enter(transfer, InEngine.CONTENT)
+                self._hear(enter(self._transfers[transfer], InEngine.CONTENT, self._engine, self._disk))
             case reconcile.Halt():
                 self._engine.remove(transfer)
                 self._hear(Entered(transfer, InEngine.NONE))
@@ -376,7 +319,7 @@ class Driver:
         grown = self.room.grow(transfer, book, book.missing_bytes - missing)
         if not grown or (held.holes is not None and book.wants_back()):
             log.info("transfer.outgrown", transfer=transfer)
-            held.let_go_at = asyncio.get_running_loop().time() + self._settings.wait(HAND_OVER_S)
+            self._handover.let_go(held, self._now_s())
             return
         self._engine.ask(transfer, list(enumerate(book.priorities(bounded=held.holes is not None))))
 
@@ -397,69 +340,10 @@ class Driver:
         with correlated(held.spec.correlation_id):
             log.info("transfer.dropped", transfer=transfer, epoch=held.spec.epoch)
 
-    def _enter(self, transfer: TransferId, kind: InEngine) -> None:
-        held = self._transfers[transfer]
-        content = kind is InEngine.CONTENT
-        peers = [*map(_endpoint, held.spec.peers), *self._engine.known_peers(transfer)]
-        add = Add(
-            transfer=transfer,
-            folder=self._disk.data(transfer),
-            v1=held.spec.v1,
-            v2=held.spec.v2,
-            trackers=held.spec.trackers,
-            web_seeds=held.spec.web_seeds,
-            peers=peers,
-            steering=held.steering,
-            info=held.raw_info if content else None,
-            priorities=held.book.priorities(bounded=held.holes is not None) if content and held.book else (),
-            sizes=[(file.index, file.size_bytes) for file in held.info.content] if content and held.info else (),
-            gives=held.holes is None and held.spec.steer.gives,
-            url=held.spec.url,
-        )
-        try:
-            self._engine.allow(held.spec.allow)
-            self._engine.add(add)
-        except MetadataMismatch as bad:
-            self._hear(Failed(transfer, failure("metadata_mismatch", str(bad))))
-        except RuntimeError as broken:  # what libtorrent raises
-            self._hear(Failed(transfer, failure("engine_error", str(broken))))
-        else:
-            self._hear(Entered(transfer, kind))
-
-    # Errands: one at a time for a transfer, beside the driver.
-
     def _errand(self, transfer: TransferId, errand: Errand, do: Callable[[Transfer], Awaitable[Event]]) -> None:
         self._hear(Began(transfer, errand))
         held = self._transfers[transfer]
-        self._beside(held, self._run_errand(held, do))
-
-    async def _run_errand(self, held: Transfer, do: Callable[[Transfer], Awaitable[Event]]) -> None:
-        with correlated(held.spec.correlation_id):
-            try:
-                event = await do(held)
-            except Refusal as refusal:
-                self._refused(held, refusal)
-            except CannotPrepare as cannot:
-                self._inbox.put_nowait(Failed(held.spec.transfer, cannot.failure))
-            else:
-                self._inbox.put_nowait(event)
-
-    async def _fetch_info(self, held: Transfer) -> Event:
-        spec = held.spec
-        held.raw_info = await self._fleet.patiently(partial(self._fleet.info, spec.transfer, spec.epoch))
-        return InfoFetched(spec.transfer)
-
-    async def _judge(self, held: Transfer) -> Event:
-        spec, info = held.spec, held.raw_info
-        assert info is not None
-        verdict = await self._fleet.patiently(partial(self._fleet.judge, spec.transfer, spec.epoch, info))
-        return Judged(spec.transfer, go=verdict.go)
-
-    async def _prepare(self, held: Transfer) -> Event:
-        await prepare(held, self._fleet, self._disk, self.room)
-        assert held.book is not None
-        self.changed()
-        return Prepared(held.spec.transfer, held.book.unready, held.book.unstored)
+        self._beside(held, self._errands.run(held, do))
 
     def _refused(self, held: Transfer, refusal: Refusal) -> None:
         if refusal.void:
@@ -478,46 +362,13 @@ class Driver:
         task.add_done_callback(held.tasks.discard)
 
     def _throw_away(self, transfer: TransferId, held_bytes: int) -> None:
-        self._disk.drop(transfer)
         number = self.room.discard(transfer, held_bytes)
         if self._group is not None:
-            self._group.create_task(self._swept(number))
+            self._group.create_task(self._sweep(number))
 
-    async def _swept(self, number: int) -> None:
-        await asyncio.to_thread(self._disk.sweep)
-        self.room.swept(number)
+    async def _sweep(self, number: int) -> None:
+        await self.room.sweep(number)
         self.changed()
-        self._inbox.put_nowait(None)
-
-    async def _clean(self) -> None:
-        while True:
-            await asyncio.to_thread(self._disk.sweep)
-            await asyncio.sleep(ORPHANS_S)
-            known = {*self._transfers, *self.desired.wanted, *(found.transfer for found in self._found)}
-            if orphans := self._disk.orphans(known):
-                log.info("disk.orphans", folders=orphans)
-
-    async def _tick(self) -> None:
-        for tick in itertools.count():
-            with suppress(NotThere):  # the session may end before we do
-                self._engine.tick(availability=tick % AVAILABILITY_TICKS == 0)
-            self._see_what_moves(asyncio.get_running_loop().time())
-            phases = Counter(phase(run) for run in self.runs.values())
-            for kind in Phase:
-                TRANSFERS.labels(phase=kind).set(phases[kind])
-            await asyncio.sleep(TICK_S)
-
-    def _see_what_moves(self, now_s: float) -> None:
-        heard = now_s - self._heard_at_s < self._settings.wait(HEARD_S)
-        for transfer, held in self._transfers.items():
-            word = self._uploads.trouble.get(transfer, "")
-            self._hear(held.looked(now_s, store_word=word, heard=heard, paused=self.runs[transfer].paused))
-            if patience.asks_again(self.runs[transfer], self._waits, self._looked_at_s, now_s):
-                log.info("transfer.alone", transfer=transfer)
-                self._engine.announce(transfer, at_once=False)
-            if why := patience.failure_of(self.runs[transfer], self._waits, now_s):
-                self._hear(Failed(transfer, why))
-        self._looked_at_s = now_s
         self._inbox.put_nowait(None)
 
 
@@ -530,6 +381,13 @@ def _tells(run: Run) -> tuple[Phase, bool, bool, int, Failure | None]:
     return phase(run), done(run), run.paused, run.steer, run.failure
 
 
-def _endpoint(peer: str) -> tuple[str, int]:
-    host, _, port = peer.rpartition(":")
-    return host.strip("[]"), int(port)
+def _say(before: Run, after: Run) -> None:
+    transfer = after.transfer
+    if after.failure is not None and before.failure is None:
+        log.warning("transfer.failed", transfer=transfer, code=after.failure.code, detail=after.failure.detail)
+    elif after.paused is not before.paused:
+        log.info("transfer.paused" if after.paused else "transfer.resumed", transfer=transfer)
+    elif done(after):
+        log.info("transfer.done", transfer=transfer, epoch=after.epoch)
+    else:
+        log.info("transfer.phase", transfer=transfer, phase=phase(after))

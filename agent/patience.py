@@ -6,6 +6,7 @@ While nobody is there, trackers are asked again: after half a minute, one, two, 
 
 from msgspec import Struct
 
+from agent.config import Settings
 from agent.engine.api import TrackerSaid
 from agent.running import Run, Still
 from wire.failures import failure
@@ -27,6 +28,16 @@ class Waits(Struct, frozen=True, kw_only=True):
     refused_s: float
     stall_s: float
     store_s: float
+
+
+def waits_of(settings: Settings) -> Waits:
+    return Waits(
+        told_s=settings.wait(TOLD_S),
+        metadata_s=settings.wait(settings.agent_metadata_s),
+        refused_s=settings.wait(settings.agent_refused_s),
+        stall_s=settings.wait(settings.agent_stall_s),
+        store_s=settings.wait(settings.agent_store_s),
+    )
 
 
 def failure_of(run: Run, waits: Waits, now_s: float) -> Failure | None:

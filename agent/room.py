@@ -96,9 +96,12 @@ class DiskRoom:
         self._note()
 
     def discard(self, transfer: TransferId, held_bytes: int) -> int:
+        """Out of sight at once; there is room for others when it is swept, by this number."""
+        self._disk.drop(transfer)
         return self.budget.discard(transfer, held_bytes)
 
-    def swept(self, number: int) -> None:
+    async def sweep(self, number: int) -> None:
+        await asyncio.to_thread(self._disk.sweep)
         self.budget.swept(number)
         self._note()
 

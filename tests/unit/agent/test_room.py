@@ -42,7 +42,7 @@ async def test_who_finds_the_disk_taken_waits_until_it_is_swept(disk: Disk) -> N
         room.leave(first)  # something changed, and there is no room yet
         await asyncio.sleep(0.1)
         assert not second.done()
-        room.swept(number)
+        await room.sweep(number)
     assert second.result() is Kept.PLAIN
 
 

@@ -4,8 +4,8 @@ from msgspec.structs import replace
 
 from agent.desired import Desired
 from agent.parts import Book, Span, lay_out
+from agent.reports import Told, report
 from agent.running import Counted, InfoFetched, Prepared, begin, fold
-from agent.sync import Told, report
 from agent.transfer import Unacked
 from tests.unit.agent.specs import spec
 from wire.ids import BootId, new_id
