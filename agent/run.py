@@ -27,8 +27,9 @@ from agent.store import Store
 from agent.sync import Voice
 from agent.upload import SMALL_AT_ONCE, Uploads
 from bus.accounts import agent_inbox
-from bus.connect import Bus, Message, open_bus
+from bus.connect import Bus, open_bus
 from bus.credentials import Credentials
+from bus.message import Message
 from telemetry import logs, metrics
 from wire.clock import utcnow
 from wire.ids import BootId, new_id

@@ -23,7 +23,7 @@ from msgspec import Struct
 from prometheus_client import Counter, Gauge
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
-from bus.connect import Message, Subscription
+from bus.message import Message, Subscription
 from control.accounts import known as accounts
 from control.accounts.permissions import Permission
 from control.auth import Principal

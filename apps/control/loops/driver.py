@@ -17,8 +17,8 @@ from msgspec import Struct
 from prometheus_client import Counter, Histogram
 from sqlalchemy import text
 
-from bus.connect import Message
 from bus.errors import BusDown
+from bus.message import Message
 from control import db
 from control.db import Tx
 from control.plane import Plane

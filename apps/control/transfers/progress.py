@@ -12,8 +12,8 @@ from contextlib import suppress
 
 import msgspec
 
-from bus.connect import Message
 from bus.errors import BusDown
+from bus.message import Message
 from control.plane import Plane
 from control.transfers.record import Told
 from wire import subjects

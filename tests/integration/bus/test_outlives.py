@@ -8,12 +8,13 @@ from collections.abc import AsyncIterator
 import pytest
 from structlog.testing import capture_logs
 
-from bus import connect
+from bus import link
 from bus.accounts import CONTROL_INBOX
-from bus.connect import Bus, Message, open_bus
+from bus.connect import Bus, open_bus
 from bus.credentials import Credentials, control_credentials
 from bus.errors import BusDown
 from bus.jetstream import publish_stored
+from bus.message import Message
 from bus.pull import pull
 from bus.streams import ensure_fleet
 from stack.listen import listening
@@ -157,7 +158,7 @@ async def test_a_server_that_dies_while_it_signs_us_on_is_left_for_another_try(
 
 async def test_it_reconnects_before_its_jwt_expires(server: NatsServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """With eight seconds of a JWT's ten left to a busy machine."""
-    monkeypatch.setattr(connect, "RENEW_AT", 0.2)
+    monkeypatch.setattr(link, "RENEW_AT", 0.2)
     connections = 0
 
     def counted() -> None:

@@ -10,9 +10,10 @@ import pytest
 from msgspec import Struct
 from nats.aio.client import Client
 
-from bus.connect import Bus, Message
+from bus.connect import Bus
 from bus.errors import BusError
 from bus.jetstream import call, publish_stored
+from bus.message import Message
 from bus.nudge import nudge
 from bus.pull import pull
 from bus.streams import ensure_fleet

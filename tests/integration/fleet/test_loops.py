@@ -8,8 +8,8 @@ from prometheus_client import REGISTRY
 from sqlalchemy import func, select
 
 from bus import pull
-from bus.connect import Message as Heard
 from bus.jetstream import call
+from bus.message import Message as Heard
 from control import outbox
 from control.accounts.model import Answer
 from control.audit.service import Actor

@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from bus import pull
-from bus.connect import Message
+from bus.message import Message
 from control import work
 from control.loops import driver
 from control.plane import Plane

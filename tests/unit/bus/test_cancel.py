@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from bus.connect import heeding_cancellation
+from bus.link import heeding_cancellation
 
 
 async def test_a_cancellation_that_a_library_swallows_is_raised_again() -> None:
