@@ -9,8 +9,9 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from control.db import Base, Tx
 from wire import subjects
+from wire.events import JobEvent
 from wire.ids import JobId, OrgId
-from wire.messages import JobEvent, Offer
+from wire.messages import Offer
 
 
 class Message(Base):

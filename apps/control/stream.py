@@ -34,8 +34,8 @@ from control.plane import Plane
 from telemetry import logs
 from wire import subjects
 from wire.clock import utcnow
+from wire.events import JobEvent
 from wire.ids import OrgId
-from wire.messages import JobEvent
 from wire.states import JOB_ENDED, JobAction, JobState, job_actions
 from wire.units import HOUR_S
 

@@ -1,8 +1,8 @@
-"""What the control plane and its agents say to each other: every message of the fleet listener and of the bus.
+"""What the control plane and its agents say to each other, at the fleet listener and over the bus.
 
 Agent to control plane, over mTLS HTTP: `Enrol`, `Claim`, `Sync`, `WantGrants`, and an info dict as plain bytes.
 Control plane to agent, over the bus: `Offer`, `Ask`, and empty nudges.
-Inside the control plane, over the bus: `JobEvent` (durable), `Progress` and `Picture` (newest wins).
+What the control plane says to itself over the bus is in `wire.events`.
 """
 
 from datetime import datetime
@@ -11,8 +11,8 @@ from typing import Annotated, Literal, TypeAlias
 
 from msgspec import Meta, Struct
 
-from wire.ids import AgentId, BootId, ClaimId, JobId, TransferId
-from wire.states import Duty, Intent, JobState, Phase
+from wire.ids import AgentId, BootId, ClaimId, TransferId
+from wire.states import Duty, Intent, Phase
 
 PARTS_PER_REPORT = 500
 """Bounds one sync body; the rest goes with the next one, at once."""
@@ -390,37 +390,10 @@ class MetadataVerdict(Struct, frozen=True):
     code: str | None = None
 
 
-class JobEvent(Struct, frozen=True):
-    """On `events.<org>.<job>`: a job's state moved. `version` orders them."""
-
-    job: JobId
-    version: int
-    state: JobState
-    at: datetime
-    code: str | None = None
-    removed: bool = False
-
-
-class Progress(Struct, frozen=True):
-    """On `progress.<org>.<job>`: newest wins, none is ever stored."""
-
-    job: JobId
-    rates: Rates
-    at: datetime
-
-
 class Ask(Struct, frozen=True):
     """On `ask.<agent>`: somebody looks at this transfer closely; say its `Detail` with the next report."""
 
     transfer: TransferId
-
-
-class Picture(Struct, frozen=True):
-    """On `detail.<org>.<job>`: what an agent answered to an `Ask`. Nobody keeps it."""
-
-    rates: Rates
-    detail: Detail
-    at: datetime
 
 
 class TokenBody(Struct, frozen=True):

@@ -11,9 +11,9 @@ from control.jobs import selection
 from control.jobs.model import Event, Job
 from control.plans import allowance
 from control.transfers.model import Transfer
+from wire.events import JobEvent
 from wire.failures import FAILURES
 from wire.ids import JobId, OrgId
-from wire.messages import JobEvent
 from wire.states import EXPIRES, Intent, JobState, TransferState, job_state
 
 

@@ -25,9 +25,10 @@ from control.transfers import model as transfers
 from control.transfers import release
 from control.transfers.model import Object, Part, Seed, Transfer
 from wire.addresses import filter_peers, filter_trackers, filter_web_seeds, parse_allow
+from wire.events import JobEvent
 from wire.filelist import FileKind
 from wire.ids import JobId, OrgId, PersonId, new_id
-from wire.messages import FileTold, JobEvent
+from wire.messages import FileTold
 from wire.states import (
     JOB_ACTIVE,
     Intent,

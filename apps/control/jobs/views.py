@@ -16,8 +16,9 @@ from control.jobs.schemas import (
 from control.jobs.service import Whole
 from control.transfers import retry
 from control.transfers.model import Transfer
+from wire.events import Picture
 from wire.failures import reason
-from wire.messages import Detail, FileTold, Picture, Rates, TrackerTold
+from wire.messages import Detail, FileTold, Rates, TrackerTold
 from wire.states import JobState, TransferState, job_actions
 from wire.trackers import origin
 

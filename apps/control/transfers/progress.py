@@ -17,8 +17,9 @@ from bus.message import Message
 from control.plane import Plane
 from control.transfers.record import Told
 from wire import subjects
+from wire.events import Picture, Progress
 from wire.ids import AgentId, JobId, OrgId, TransferId
-from wire.messages import Ask, Picture, Progress
+from wire.messages import Ask
 
 ANSWERED_S = 2.0
 """An agent answers with its next sync, at once: longer and it is away, or has it no more."""

@@ -13,8 +13,9 @@ from control.plane import Plane
 from tests.support.control import Api, serving
 from wire import subjects
 from wire.clock import utcnow
+from wire.events import JobEvent, Progress
 from wire.ids import JobId, OrgId
-from wire.messages import JobEvent, Progress, Rates
+from wire.messages import Rates
 from wire.states import JobState
 
 LIMIT_S = 20.0

@@ -36,8 +36,9 @@ from tests.support.fleet import (
 )  # fmt: skip
 from tests.support.until import until
 from wire.clock import utcnow
+from wire.events import JobEvent
 from wire.ids import JobId, OrgId, TransferId, new_id
-from wire.messages import About, JobEvent, Offer
+from wire.messages import About, Offer
 from wire.states import AgentState, Intent, JobState, TransferState
 from wire.subjects import EVENTS, WORK, events_of
 from wire.units import DAY_S

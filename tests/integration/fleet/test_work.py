@@ -15,7 +15,8 @@ from control.plane import Plane
 from tests.integration.fleet.conftest import TIME_SCALE
 from tests.support.fleet import add_agent, add_transfer, content, new_pool, read_job, read_object, read_objects
 from tests.support.until import until
-from wire.messages import Claimed, JobEvent, Offer
+from wire.events import JobEvent
+from wire.messages import Claimed, Offer
 from wire.states import JobState, Phase
 from wire.subjects import events_of
 from wire.units import MIB
