@@ -129,7 +129,7 @@ async def test_the_whole_stack_stopped_and_started_again_goes_on(
 
 async def test_without_agents_a_job_is_taken_and_shown_as_submitted(tmp_path: Path) -> None:
     async with up.running(tmp_path, "--agents", "0") as lonely, signed_up(lonely.api) as member:
-        job = await member.add_magnet(magnet())
+        job = await member.add_magnet(magnet("5b"))
         async with member.hearing(job["id"]) as heard:
             async for said in heard:
                 assert said.event == "snapshot"
