@@ -14,11 +14,11 @@ from control.storage.keys import object_key
 from control.transfers.model import Sweep
 from tests.support.control import operating, serving
 from tests.support.fleet import Wanted, claimed, read_objects
+from tests.support.member import View
 from wire.clock import utcnow
 from wire.ids import OrgId, TorrentId, new_id
 
 LATER = dt.timedelta(days=2)
-View = dict[str, object]
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +59,7 @@ async def test_objects_without_a_row_are_found_and_only_then_removed(plane: Plan
     strange = await put(plane, f"somebody-elses/{new_id()}")
     later = utcnow() + LATER
     looked = await swept(plane, operator, later, dry_run=True)
-    assert {f"orphan {orphan}", f"orphan {older}"} <= set(looked["examples"])  # type: ignore[call-overload]
+    assert {f"orphan {orphan}", f"orphan {older}"} <= set(looked["examples"])
     assert all([await plane.store.head(key) for key in (orphan, older, strange, *named)])
     done = await swept(plane, operator, later, dry_run=False)
     assert (done["orphans"], done["orphan_bytes"]) == (looked["orphans"], looked["orphan_bytes"])
@@ -86,7 +86,7 @@ async def test_a_row_without_its_object_is_forgotten_and_told(plane: Plane, oper
     await plane.store.remove([first.key])
     later = utcnow() + LATER
     looked = await swept(plane, operator, later, dry_run=True)
-    assert f"lost {first.key}" in looked["examples"]  # type: ignore[operator]
+    assert f"lost {first.key}" in looked["examples"]
     assert len(await read_objects(plane, wanted.transfer)) == 2
     assert int(str((await swept(plane, operator, later, dry_run=False))["lost"])) >= 1
     assert [row.key for row in await read_objects(plane, wanted.transfer)] == [second.key]
