@@ -8,6 +8,7 @@ An Authorization header goes before a cookie: whoever sends one is not a browser
 permission it needs (`permission=…`); the guard asks the table before anything else of the request is read.
 """
 
+import datetime as dt
 from collections.abc import Awaitable, Callable, Collection
 from typing import Any
 
@@ -20,7 +21,7 @@ from msgspec import Struct, structs
 
 from control.accounts import devices, throttle, tokens
 from control.accounts import known as accounts
-from control.accounts.known import Known
+from control.accounts.known import Known, Seen
 from control.accounts.permissions import ANYBODY, BY_SESSION, IN_ORGANISATION, Permission, granted
 from control.accounts.sessions import Browser
 from control.accounts.throttle import Throttle
@@ -164,7 +165,7 @@ async def _identified(request: Asked, plane: Plane) -> Principal:
     cookie = request.cookies.get(cookie_name(plane.settings))
     if not cookie or len(cookie) > SECRET_CHARS_MAX or not cookie.isascii():
         raise NotSignedIn("Sign in first, or send an API key as `Authorization: Bearer …`.")
-    return await _by_cookie(plane, cookie, client_ip(request))
+    return await _by_cookie(request, plane, cookie)
 
 
 def _must_be_meant(connection: Connection, plane: Plane, who: Principal) -> None:
@@ -182,22 +183,28 @@ def from_here(connection: Connection, handler: BaseRouteHandler) -> None:
         raise Forbidden("This was sent by another site's page.", code="cross_site")
 
 
-async def _by_cookie(plane: Plane, token: str, ip: str) -> Principal:
-    token_hash = tokens.digest(token)
-    async with plane.asking(Asker(secret_hash=token_hash)) as tx:
-        known = await accounts.by_session(tx, token_hash, devices.network(ip), utcnow())
-    if known is None:
+async def _by_cookie(request: Asked, plane: Plane, token: str) -> Principal:
+    token_hash, now = tokens.digest(token), utcnow()
+    seen = await accounts.by_session(plane.db, token_hash, now)
+    if seen is None:
         raise NotSignedIn("The session has ended: sign in again.")
-    return _principal(known)
+    return await _used(request, plane, seen, now)
 
 
 async def _by_key(request: Asked, plane: Plane, secret: str) -> Principal:
-    token_hash, place = tokens.digest(secret), devices.network(client_ip(request))
-    async with plane.asking(Asker(secret_hash=token_hash)) as tx:
-        known = await accounts.by_key(tx, token_hash, place, actor_of(request), utcnow())
-    if known is None:
+    token_hash, now = tokens.digest(secret), utcnow()
+    seen = await accounts.by_key(plane.db, token_hash, now)
+    if seen is None:
         raise NotSignedIn("This API key is unknown, has expired or was revoked.")
-    return _principal(known)
+    return await _used(request, plane, seen, now)
+
+
+async def _used(request: Asked, plane: Plane, seen: Seen, now: dt.datetime) -> Principal:
+    who, network = _principal(seen.known), devices.network(client_ip(request))
+    if seen.is_news(network, now):
+        async with plane.asking(Asker(person=who.person, org=who.place.org if who.place else None)) as tx:
+            await accounts.used(tx, seen, network, actor_of(request), now)
+    return who
 
 
 async def _by_jwt(plane: Plane, token: str) -> Principal:
@@ -205,8 +212,7 @@ async def _by_jwt(plane: Plane, token: str) -> Principal:
     claims = tokens.read(plane.settings.secrets, token, now)
     if claims is None:
         raise NotSignedIn("This token is not ours or has expired: get a new one with the API key.", code="bad_token")
-    async with plane.asking(Asker(person=claims.person, org=claims.org)) as tx:
-        known = await accounts.by_claims(tx, claims, now)
+    known = await accounts.by_claims(plane.db, claims, now)
     if known is None:
         raise NotSignedIn("The API key behind this token has expired or was revoked.")
     return _principal(known)

@@ -9,10 +9,11 @@ import math
 import time
 import uuid
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from enum import StrEnum
 from typing import Any
 
+import asyncpg
 import msgspec
 from msgspec import Struct
 from sqlalchemy import (
@@ -38,6 +39,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 from sqlalchemy.orm import DeclarativeBase
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from control.straight import Record, Straight, StraightPool
 from wire.ids import OrgId, PersonId
 
 POOL_SIZE = 8
@@ -99,6 +101,17 @@ class Asker(Struct, frozen=True, kw_only=True):
     secret_hash: bytes | None = None
     operator: bool = False
 
+    @property
+    def named(self) -> dict[str, str]:
+        """As settings of a transaction; none is left as it was."""
+        return {
+            "org": str(self.org) if self.org else "",
+            "person": str(self.person) if self.person else "",
+            "email": self.email or "",
+            "secret": self.secret_hash.hex() if self.secret_hash else "",
+            "operator": "on" if self.operator else "",
+        }
+
 
 NAME_ASKER = text(
     "SELECT set_config('app.org', :org, true), set_config('app.person', :person, true),"
@@ -111,6 +124,7 @@ class Database:
     def __init__(self, api_url: str, work_url: str) -> None:
         self._api = _engine(api_url)
         self._work = _engine(work_url)
+        self._straight = StraightPool(POOL_SIZE, POOL_WAIT_S, _driver_given(self._api))
         self._single = self._work.execution_options(isolation_level="AUTOCOMMIT")
         self._api_sessions = async_sessionmaker(self._api, expire_on_commit=False, autobegin=True)
         self._work_sessions = async_sessionmaker(self._work, expire_on_commit=False, autobegin=True)
@@ -120,6 +134,14 @@ class Database:
         async with self._api_sessions.begin() as tx:
             await name_asker(tx, who)
             yield tx
+
+    def straight(self, who: Asker) -> AbstractAsyncContextManager[Straight]:
+        """The same as `asking`, without SQLAlchemy."""
+        return self._straight.asking(who.named)
+
+    async def one(self, statement: str, *values: object) -> Record | None:
+        """One statement of the api's that is its own transaction, and itself names who asks."""
+        return await self._straight.one(statement, values)
 
     @asynccontextmanager
     async def working(self) -> AsyncIterator[Tx]:
@@ -133,26 +155,28 @@ class Database:
             return (await connection.execute(statement, values)).first()
 
     async def close(self) -> None:
+        await self._straight.close()
         await self._api.dispose()
         await self._work.dispose()
 
 
 async def name_asker(tx: Tx, who: Asker) -> None:
     """Says (or says anew, once more is known) who the rest of this transaction acts for."""
-    await tx.execute(
-        NAME_ASKER,
-        {
-            "org": str(who.org) if who.org else "",
-            "person": str(who.person) if who.person else "",
-            "email": who.email or "",
-            "secret": who.secret_hash.hex() if who.secret_hash else "",
-            "operator": "on" if who.operator else "",
-        },
-    )
+    await tx.execute(NAME_ASKER, who.named)
 
 
 AWAY = ("08", "40", "53", "57")
 """SQLSTATE classes: connection, rolled back (a deadlock's loser), too many of something, shut down or cancelled."""
+
+NOT_THERE = (
+    ConnectionError,
+    TimeoutError,
+    PoolTimeout,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    asyncpg.InvalidCachedStatementError,
+)
+"""The last: a table was changed under a statement that was prepared; the next time it is prepared anew."""
 
 
 def is_away(failure: BaseException) -> bool:
@@ -160,9 +184,26 @@ def is_away(failure: BaseException) -> bool:
     if isinstance(failure, DBAPIError):
         state = getattr(failure.orig, "sqlstate", None) or ""
         return failure.connection_invalidated or isinstance(failure, InterfaceError) or state.startswith(AWAY)
-    # asyncpg's own, when there is no connection to wrap it: refused, reset, starting up, out of time.
+    # asyncpg's own, where nobody wraps it: refused, reset, starting up, out of time.
     state = getattr(failure, "sqlstate", None) or ""
-    return isinstance(failure, ConnectionError | TimeoutError | PoolTimeout) or state.startswith(AWAY)
+    return isinstance(failure, NOT_THERE) or state.startswith(AWAY)
+
+
+CONNECTING: dict[str, Any] = {
+    "timeout": CONNECT_TIMEOUT_S,
+    "server_settings": {
+        "statement_timeout": str(STATEMENT_TIMEOUT_MS),
+        "idle_in_transaction_session_timeout": str(IDLE_IN_TRANSACTION_MS),
+        "jit": "off",
+    },
+}
+
+
+def _driver_given(engine: AsyncEngine) -> dict[str, Any]:
+    """What the driver needs for a connection of its own, by the engine's URL."""
+    given = engine.dialect.create_connect_args(engine.url)[1]
+    ours = ("prepared_statement_cache_size", "prepared_statement_name_func")
+    return {name: value for name, value in given.items() if name not in ours} | CONNECTING
 
 
 def _engine(url: str) -> AsyncEngine:
@@ -173,14 +214,7 @@ def _engine(url: str) -> AsyncEngine:
         pool_timeout=POOL_WAIT_S,
         json_serializer=lambda value: msgspec.json.encode(value).decode(),
         json_deserializer=msgspec.json.decode,
-        connect_args={
-            "timeout": CONNECT_TIMEOUT_S,
-            "server_settings": {
-                "statement_timeout": str(STATEMENT_TIMEOUT_MS),
-                "idle_in_transaction_session_timeout": str(IDLE_IN_TRANSACTION_MS),
-                "jit": "off",
-            },
-        },
+        connect_args=CONNECTING,
     )
     _ping_idle(engine.sync_engine)
     return engine

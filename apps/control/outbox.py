@@ -37,22 +37,24 @@ def written(tx: Tx) -> bool:
 
 
 def put_offer(tx: Tx, pool: str, offer: Offer, now: dt.datetime) -> None:
-    _put(tx, subjects.work(pool), f"{offer.transfer}:{offer.offer_no}", offer, offer.correlation_id, now)
+    put(tx, _message(subjects.work(pool), f"{offer.transfer}:{offer.offer_no}", offer, offer.correlation_id, now))
 
 
-def put_event(tx: Tx, org: UUID, event: JobEvent, correlation_id: str) -> None:
-    subject = subjects.event(OrgId(org), JobId(event.job))
-    _put(tx, subject, f"{event.job}:{event.version}", event, correlation_id, event.at)
-
-
-def _put(tx: Tx, subject: str, message_id: str, body: msgspec.Struct, correlation_id: str, now: dt.datetime) -> None:
+def put(tx: Tx, message: Message) -> None:
     tx.info[_WRITTEN] = True
-    tx.add(
-        Message(
-            subject=subject,
-            message_id=message_id,
-            payload=msgspec.json.encode(body),
-            correlation_id=correlation_id,
-            created_at=now,
-        )
+    tx.add(message)
+
+
+def of_event(org: UUID, event: JobEvent, correlation_id: str) -> Message:
+    subject = subjects.event(OrgId(org), JobId(event.job))
+    return _message(subject, f"{event.job}:{event.version}", event, correlation_id, event.at)
+
+
+def _message(subject: str, message_id: str, body: msgspec.Struct, correlation_id: str, now: dt.datetime) -> Message:
+    return Message(
+        subject=subject,
+        message_id=message_id,
+        payload=msgspec.json.encode(body),
+        correlation_id=correlation_id,
+        created_at=now,
     )

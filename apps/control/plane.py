@@ -34,7 +34,7 @@ class Plane(Struct, frozen=True, kw_only=True, eq=False):
         async with self.db.asking(who) as tx:
             yield tx
         if outbox.written(tx):
-            await self._told()
+            await self.told()
 
     @asynccontextmanager
     async def working(self) -> AsyncIterator[Tx]:
@@ -42,10 +42,10 @@ class Plane(Struct, frozen=True, kw_only=True, eq=False):
         async with self.db.working() as tx:
             yield tx
         if outbox.written(tx):
-            await self._told()
+            await self.told()
 
-    async def _told(self) -> None:
-        """What leaves by the outbox stands in the feed, mostly."""
+    async def told(self) -> None:
+        """Something was put into the outbox, and is committed. What leaves by the outbox stands in the feed, mostly."""
         await self.nudge("relay")
         await self.nudge("feed")
 

@@ -2,14 +2,17 @@
 
 POST /jobs, a page of 50 of 100,000 jobs, one job, and signing in; by 1, 16 and 64 clients. All of `up` runs beside it
 on the same machine (PostgreSQL, the loops, the load itself). The figures: POST /jobs at 100 a second, timed from when
-each was due, and its rate at 64 clients to that of the bare insert of one job's row, each in a transaction of its own.
+each was due, and its rate at 64 clients to that of the bare insert: the six rows that a new job is (torrent, transfer,
+job, event, message, log), by asyncpg, in one transaction. The job's row alone is shown beside it.
 """
 
 import asyncio
+import os
 import secrets
+import signal
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 
 import asyncpg
 import msgspec
@@ -31,11 +34,13 @@ PACE = 100
 P99_TARGET_MS = 60
 RATIO_TARGET = 0.12
 ORGANISATIONS = 200
-"""That ask for jobs in turn: each is held to 300 a minute, and to 1,000 that are open."""
+"""That ask for jobs in turn: each may have 1,000 that are open."""
 ACCOUNTS = 50
 LISTED = 100_000
 CONNECTIONS = 16
 """Of the bare insert: as many as the api's pool may have."""
+RATE_SCALE = 1000
+"""Everything is counted as ever, and nobody refused: one key asks as often as the api can answer."""
 START_S = 20
 
 ORGANISATION = "INSERT INTO organisations (id, name, created_at) VALUES ($1, 'bench', now())"
@@ -54,6 +59,14 @@ JOB = """INSERT INTO jobs (id, org_id, person_id, torrent_id, transfer_id, sourc
                  '[]', '[]', '[]', 'bench', now(), now(), now())"""
 
 
+EVENT = """INSERT INTO job_events (job_id, version, org_id, to_state, who, why, at)
+           VALUES ($1, 1, $2, 'completed', 'bench', 'added', now())"""
+MESSAGE = """INSERT INTO outbox (subject, message_id, payload, correlation_id, created_at)
+             VALUES ('bench', $1, '', 'bench', now())"""
+LOGGED = """INSERT INTO audit (at, org_id, actor, action, target, severity, detail)
+            VALUES (now(), $1, 'bench', 'job.added', $2, 'info', '{}')"""
+
+
 class Owner(Struct, frozen=True):
     org: object
     person: object
@@ -61,6 +74,13 @@ class Owner(Struct, frozen=True):
     authorization: str
     place: tuple[object, ...]
     """What a job of theirs refers to: organisation, person, torrent, transfer."""
+
+
+class Bare(Struct, frozen=True):
+    """Inserts a second, by asyncpg."""
+
+    one_row: float
+    same_rows: float
 
 
 class Measured(Struct, frozen=True):
@@ -98,8 +118,28 @@ def signing_in(owners: list[Owner], password: str) -> Request:
     return make
 
 
-async def inserting(pool: asyncpg.Pool, clients: int, seconds: float, who: Owner) -> float:
-    """Rows a second."""
+Insert = Callable[[asyncpg.Connection, Owner], Awaitable[None]]
+
+
+async def one_row(connection: asyncpg.Connection, who: Owner) -> None:
+    await connection.execute(JOB, new_id(), *who.place)
+
+
+async def same_rows(connection: asyncpg.Connection, who: Owner) -> None:
+    """As POST /jobs leaves them, and nothing else of what it does."""
+    org, person, *_ = who.place
+    torrent, transfer, job = new_id(), new_id(), new_id()
+    async with connection.transaction():
+        await connection.execute(TORRENT, torrent, org, secrets.token_bytes(20))
+        await connection.execute(TRANSFER, transfer, org, torrent)
+        await connection.execute(JOB, job, org, person, torrent, transfer)
+        await connection.execute(EVENT, job, org)
+        await connection.execute(MESSAGE, str(job))
+        await connection.execute(LOGGED, org, f"job:{job}")
+
+
+async def inserting(pool: asyncpg.Pool, clients: int, seconds: float, who: Sequence[Owner], insert: Insert) -> float:
+    """A second."""
     loop, done = asyncio.get_running_loop(), 0
     began = loop.time()
 
@@ -107,13 +147,25 @@ async def inserting(pool: asyncpg.Pool, clients: int, seconds: float, who: Owner
         nonlocal done
         while loop.time() - began < seconds:
             async with pool.acquire() as connection:
-                await connection.execute(JOB, new_id(), *who.place)
+                await insert(connection, who[done % len(who)])
             done += 1
 
     async with asyncio.TaskGroup() as group:
         for _ in range(clients):
             group.create_task(client())
     return done / (loop.time() - began)
+
+
+@contextmanager
+def halted(stack: up.Up) -> Iterator[None]:
+    """The loops: they would take the bare insert's messages for real ones, and its time."""
+    for pid in stack.pids("work"):
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in stack.pids("work"):
+            os.kill(pid, signal.SIGCONT)
 
 
 @asynccontextmanager
@@ -134,7 +186,7 @@ async def constant() -> AsyncIterator[int]:
         await process.wait()
 
 
-async def measure(stack: up.Up, seconds: float, listed: int) -> tuple[list[Measured], Load, dict[int, float]]:
+async def measure(stack: up.Up, seconds: float, listed: int) -> tuple[list[Measured], Load, dict[int, Bare]]:
     password = secrets.token_urlsafe(12)
     async with stack.database() as connection:
         some_hash = await passwords.hashed(password)
@@ -160,18 +212,22 @@ async def measure(stack: up.Up, seconds: float, listed: int) -> tuple[list[Measu
                 found.append(Measured(what, clients, await load.by_clients(stack.port, clients, seconds, make)))
             answered = await load.by_clients(port, clients, seconds, lambda _: request("GET", "/"))
             found.append(Measured("a constant", clients, answered))
-            bare[clients] = await inserting(pool, clients, seconds, lister)
+            with halted(stack):
+                one = await inserting(pool, clients, seconds, owners, one_row)
+                bare[clients] = Bare(one, await inserting(pool, clients, seconds, owners, same_rows))
+                await pool.execute("DELETE FROM outbox WHERE subject = 'bench'")
     return found, paced, bare
 
 
-def shown(found: list[Measured], paced: Load, bare: dict[int, float]) -> None:
+def shown(found: list[Measured], paced: Load, bare: dict[int, Bare]) -> None:
     table = Table("what", "clients", "a second", "p50 ms", "p99 ms", "answers")
     for each in [*found, Measured(f"POST /jobs, {PACE} a second", 0, paced)]:
         said = " ".join(f"{status}: {times}" for status, times in sorted(each.load.statuses.items()))
         columns = (each.load.rate, each.load.p50_ms, each.load.p99_ms)
         table.add_row(each.what, str(each.clients or ""), *map(str, columns), said)
-    for clients, rate in bare.items():
-        table.add_row("a bare insert", str(clients), f"{rate:.1f}", "", "", "")
+    for clients, rates in bare.items():
+        table.add_row("a bare insert of one row", str(clients), f"{rates.one_row:.1f}", "", "", "")
+        table.add_row("a bare insert of the same rows", str(clients), f"{rates.same_rows:.1f}", "", "", "")
     Console().print(table)
 
 
@@ -185,7 +241,7 @@ def check(found: list[Measured], paced: Load) -> None:
 async def main() -> None:
     given = report.arguments("api")
     with open_folder() as folder:
-        sets = ["control.trusted_proxies=127.0.0.1"]
+        sets = ["control.trusted_proxies=127.0.0.1", f"control.rate_scale={RATE_SCALE}"]
         async with up.running(folder, "--agents", "0", sets=sets) as stack:
             found, paced, bare = await measure(stack, *((2, LISTED // 10) if given.quick else (10, LISTED)))
     shown(found, paced, bare)
@@ -195,13 +251,13 @@ async def main() -> None:
         Figure(name="api.create_p99_ms", value=paced.p99_ms, unit="ms", target=P99_TARGET_MS),
         Figure(
             name="api.create_rate_ratio",
-            value=rates["POST /jobs", CLIENTS[-1]] / bare[CLIENTS[-1]],
+            value=rates["POST /jobs", CLIENTS[-1]] / bare[CLIENTS[-1]].same_rows,
             unit="of the bare insert",
             target=RATIO_TARGET,
             better="higher",
         ),
     ]
-    raw = {"loads": found, "paced": paced, "bare_inserts_a_second": {str(n): round(r, 1) for n, r in bare.items()}}
+    raw = {"loads": found, "paced": paced, "bare_inserts_a_second": {str(n): each for n, each in bare.items()}}
     report.tell("api", figures, raw, given)
 
 

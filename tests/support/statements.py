@@ -1,13 +1,17 @@
 """Which statements are sent to PostgreSQL while a block runs, by whichever engine of this process."""
 
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from functools import wraps
 from typing import Any
 
+import pytest
+from asyncpg.pool import PoolConnectionProxy
 from sqlalchemy import Engine, event
 
 from control.accounts.model import Rate
 
+Send = Callable[..., Awaitable[Any]]
 RATES = f" {Rate.__tablename__} "
 
 
@@ -22,7 +26,20 @@ def sent() -> Iterator[list[str]]:
             statements.append(statement)
 
     event.listen(Engine, "before_cursor_execute", note)
-    try:
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("execute", "fetch", "fetchrow", "fetchval"):
+            patch.setattr(PoolConnectionProxy, name, _noting(getattr(PoolConnectionProxy, name), statements))
         yield statements
-    finally:
-        event.remove(Engine, "before_cursor_execute", note)
+    event.remove(Engine, "before_cursor_execute", note)
+
+
+def _noting(method: Send, statements: list[str]) -> Send:
+    """What goes past SQLAlchemy (see `control.straight`)."""
+
+    @wraps(method)
+    async def send(self: PoolConnectionProxy, statement: str, *values: Any, **more: Any) -> Any:
+        if not statement.startswith(("BEGIN", "COMMIT", "ROLLBACK")):
+            statements.append(statement)
+        return await method(self, statement, *values, **more)
+
+    return send

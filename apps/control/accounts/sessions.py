@@ -12,16 +12,14 @@ from control.accounts import tokens
 from control.accounts.model import Person, Session
 from control.audit import service as audit
 from control.audit.service import Actor
-from control.db import Asker, Tx, name_asker
+from control.db import Tx
 from control.errors import NotFound
 from control.plans import allowance
 from wire.ids import OrgId, PersonId, SessionId, new_id
-from wire.units import DAY_S, MINUTE_S
+from wire.units import DAY_S
 
 SESSION_S = 14 * DAY_S
 """A browser that is used at all in a fortnight stays signed in no longer than this."""
-SEEN_EVERY_S = MINUTE_S
-"""That it was seen is written at most so often."""
 AGENT_CHARS_MAX = 300
 
 
@@ -76,14 +74,6 @@ async def _make_room(tx: Tx, person: PersonId, now: dt.datetime) -> int:
     )
     others = delete(Session).where(Session.person_id == person, Session.id.not_in(newest)).returning(Session.expires_at)
     return sum(expires_at > now for expires_at in await tx.scalars(others))
-
-
-async def seen(tx: Tx, session: Session, network: str, now: dt.datetime) -> None:
-    """`tx` may be left acting for its person."""
-    stale = now - dt.timedelta(seconds=SEEN_EVERY_S)
-    if session.seen_at is None or session.seen_at < stale:
-        await name_asker(tx, Asker(person=PersonId(session.person_id)))
-        await tx.execute(update(Session).where(Session.id == session.id).values(seen_at=now, network=network))
 
 
 async def listed(tx: Tx, person: PersonId, now: dt.datetime) -> Sequence[Session]:

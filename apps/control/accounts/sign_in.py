@@ -6,13 +6,12 @@ password ─┬─► session
 
 import datetime as dt
 
-from msgspec import Struct, structs
+from msgspec import Struct
 from sqlalchemy import select, update
 
 from control.accounts import passwords, second, sessions, tokens, vouchers
 from control.accounts import service as accounts
-from control.accounts.known import Known, terms_at
-from control.accounts.known import of as known_of
+from control.accounts.known import Known, Place, terms_at
 from control.accounts.model import Identity, Member, Organisation, Passkey, Person
 from control.accounts.sessions import Browser
 from control.accounts.vouchers import LASTS_S, Kind
@@ -24,7 +23,7 @@ from control.http import About
 from control.mail import letters
 from control.mail import service as mails
 from control.plane import Plane
-from wire.ids import PersonId, new_id
+from wire.ids import OrgId, PersonId, new_id
 
 CODE_TRIES_MAX = 5
 """Of one voucher; then the password is asked for again."""
@@ -89,15 +88,29 @@ async def begin(tx: Tx, person: PersonId, browser: Browser, actor: Actor, now: d
         .outerjoin(Organisation, Organisation.id == Member.org_id)
         .where(Person.id == person)
     )
-    owner, member, organisation, terms = (await tx.execute(mine.order_by(Member.joined_at).limit(1))).one()
+    row = (await tx.execute(mine.order_by(Member.joined_at).limit(1))).one()
+    owner, terms = row[0], row[3]
+    member: Member | None = row[1]
+    organisation: Organisation | None = row[2]
     if owner.suspended_at is not None:
         raise Suspended("This account is suspended: ask support why.")
-    known = known_of(owner, member, organisation, terms, "session", person)
-    org = known.place.org if known.place else None
+    place = None
+    if member is not None and organisation is not None:
+        place = Place(OrgId(organisation.id), organisation.name, member.role, organisation.suspended_at is not None)
+    org = place.org if place else None
     earlier = tokens.digest(browser.token) if browser.token else None
     await name_asker(tx, Asker(person=person, org=org, secret_hash=earlier))
     token, session = await sessions.begin(tx, person, org, browser, accounts.of(actor, person, org), now)
-    return SignedIn(token, structs.replace(known, by=session))
+    known = Known(
+        person=person,
+        email=owner.email,
+        platform_role=owner.platform_role,
+        to_accept=terms if terms is not None and terms > (owner.accepted_terms or 0) else None,
+        place=place,
+        kind="session",
+        by=session,
+    )
+    return SignedIn(token, known)
 
 
 async def with_code(

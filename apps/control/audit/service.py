@@ -23,6 +23,9 @@ class Actor(Struct, frozen=True, kw_only=True):
         return structs.replace(self, org=org)
 
 
+_SAID = ("at", "org_id", "actor", "action", "target", "request_id", "ip", "severity", "detail")
+
+
 async def record(tx: Tx, actor: Actor, action: str, target: str, now: dt.datetime, **detail: Any) -> None:
     """What was there before and is not any more belongs into the detail, as `before`; never a secret."""
     await record_as(tx, Severity.INFO, actor, action, target, now, **detail)
@@ -31,16 +34,25 @@ async def record(tx: Tx, actor: Actor, action: str, target: str, now: dt.datetim
 async def record_as(
     tx: Tx, severity: Severity, actor: Actor, action: str, target: str, now: dt.datetime, **detail: Any
 ) -> None:
+    await write(tx, entry(severity, actor, action, target, now, detail))
+
+
+async def write(tx: Tx, row: Entry) -> None:
     """Without RETURNING: the api's role may write rows that it may not read."""
-    row = {
-        "at": now,
-        "org_id": actor.org,
-        "actor": actor.name,
-        "action": action,
-        "target": target,
-        "request_id": actor.request_id,
-        "ip": actor.ip,
-        "severity": severity,
-        "detail": detail,
-    }
-    await tx.execute(insert(Entry).values(row).inline())
+    await tx.execute(insert(Entry).values({key: getattr(row, key) for key in _SAID}).inline())
+
+
+def entry(
+    severity: Severity, actor: Actor, action: str, target: str, now: dt.datetime, detail: dict[str, Any]
+) -> Entry:
+    return Entry(
+        at=now,
+        org_id=actor.org,
+        actor=actor.name,
+        action=action,
+        target=target,
+        request_id=actor.request_id,
+        ip=actor.ip,
+        severity=severity,
+        detail=detail,
+    )

@@ -9,6 +9,7 @@ from control import outbox
 from control.db import Tx
 from control.jobs import selection
 from control.jobs.model import Event, Job
+from control.outbox import Message
 from control.plans import allowance
 from control.transfers.model import Transfer
 from wire.events import JobEvent
@@ -92,23 +93,37 @@ def tell(
     holder: UUID | None = None,
     detail: str | None = None,
 ) -> None:
+    event, message = told(job, was, now=now, who=who, why=why, epoch=epoch, holder=holder, detail=detail)
+    tx.add(event)
+    outbox.put(tx, message)
+
+
+def told(
+    job: Job,
+    was: JobState | None,
+    *,
+    now: dt.datetime,
+    who: str,
+    why: str,
+    epoch: int = 0,
+    holder: UUID | None = None,
+    detail: str | None = None,
+) -> tuple[Event, Message]:
     """The event row, and the message that says so."""
-    tx.add(
-        Event(
-            job_id=job.id,
-            version=job.version,
-            org_id=job.org_id,
-            from_state=was,
-            to_state=job.state,
-            who=who,
-            why=why,
-            epoch=epoch or None,
-            agent_id=holder,
-            detail=detail,
-            at=now,
-        )
+    event = Event(
+        job_id=job.id,
+        version=job.version,
+        org_id=job.org_id,
+        from_state=was,
+        to_state=job.state,
+        who=who,
+        why=why,
+        epoch=epoch or None,
+        agent_id=holder,
+        detail=detail,
+        at=now,
     )
-    event = JobEvent(
+    said = JobEvent(
         job=JobId(job.id),
         version=job.version,
         state=job.state,
@@ -116,4 +131,4 @@ def tell(
         code=job.failure_code,
         removed=job.removed_at is not None,
     )
-    outbox.put_event(tx, job.org_id, event, job.correlation_id)
+    return event, outbox.of_event(job.org_id, said, job.correlation_id)

@@ -20,11 +20,11 @@ from control.audit.service import Actor
 from control.auth import Principal, actor_of
 from control.db import Tx
 from control.http import Asked, request_id, tell_rate
+from control.jobs import plain, shown, steer
 from control.jobs import service as jobs
-from control.jobs import steer
 from control.jobs.schemas import EditJob, FilePage, FileView, JobPage, JobView, LiveView, Timeline
 from control.jobs.steer import Steered
-from control.jobs.views import event_view, live_view, still_picture, view
+from control.jobs.views import event_view, live_view, shown_view, still_picture, view
 from control.plane import Plane
 from control.torrents import sent as torrents_sent
 from control.transfers import progress
@@ -65,14 +65,17 @@ async def add(
 ) -> Response[JobView]:
     now, key = utcnow(), request.headers.get("Idempotency-Key")
     tell_rate(request, (await throttling.hit(throttle.ADD_JOB, str(who.org), now=now)).headers)
-    sent = await torrents_sent.read(request, who.org)
+    sent, actor = await torrents_sent.read(request, who.org), actor_of(request, who)
+    if key is None:
+        made = await plain.add(plane, who.asker, who.org, who.person, sent, actor, request_id(request), now)
+        if made is not None:
+            await plane.nudge("dispatch")
+            return Response(answer := view(made), status_code=201, headers=_location(answer))
     async with plane.asking(who.asker) as tx:
         if key is not None and (earlier := await answers.kept(tx, who.name, who.org, key, sent.digest, now)):
             said = msgspec.json.decode(earlier.answer, type=JobView)
             return Response(said, status_code=earlier.status, headers=REPLAYED | _location(said))
-        added = await jobs.add(
-            tx, who.org, who.person, sent, plane.settings, actor_of(request, who), request_id(request), now
-        )
+        added = await jobs.add(tx, who.org, who.person, sent, plane.settings, actor, request_id(request), now)
         answer, status = view(added.whole), 201 if added.created else 200
         if key is not None:
             await answers.keep(tx, who.name, key, status, msgspec.json.encode(answer))
@@ -94,18 +97,18 @@ async def list_jobs(
     limit: Limit = PAGE,
 ) -> JobPage:
     before = cursors.id_of(cursor) if cursor else None
-    async with plane.asking(who.asker) as tx:
-        found = await jobs.listed(tx, who.org, states or [], before, limit + 1)
-        counts = await jobs.counts(tx, who.org)
+    async with plane.db.straight(who.asker) as asked:
+        found = await shown.page(asked, who.org, states or [], before, limit + 1)
+        counts = await shown.counts(asked, who.org)
     page = found[:limit]
-    more = cursors.after_id(page[-1].job.id) if len(found) > limit else None
-    return JobPage([view(whole) for whole in page], more, counts)
+    more = cursors.after_id(page[-1].id) if len(found) > limit else None
+    return JobPage([shown_view(job) for job in page], more, counts)
 
 
 @get("/jobs/{job_id:uuid}", permission=Permission.JOBS_READ, summary="One job", tags=TAG)
 async def get_job(job_id: FromPath[UUID], plane: NamedDependency[Plane], who: NamedDependency[Principal]) -> JobView:
-    async with plane.asking(who.asker) as tx:
-        return view(await jobs.get(tx, who.org, job_id))
+    async with plane.db.straight(who.asker) as asked:
+        return shown_view(await shown.one(asked, who.org, job_id))
 
 
 @get(

@@ -11,6 +11,7 @@ from msgspec import Struct
 from sqlalchemy import Select, func, select, update
 
 from control.audit import service as audit
+from control.audit.model import Entry, Severity
 from control.audit.service import Actor
 from control.config import Settings
 from control.db import Tx
@@ -85,12 +86,14 @@ async def add(
     transfer = await transfers.locked(tx, last) if last else None
     is_plain = transfer is None and not torrent.metadata_known and sent.wishes == Wishes()
     if transfer is None:
-        transfer = await _new_transfer(tx, org, torrent, settings, correlation_id, now)
+        transfer = new_transfer(org, torrent, settings, correlation_id, now)
+        tx.add(transfer)
+        await tx.flush()
     else:
         await give_up_failed(tx, transfer)
         await take_up(tx, transfer, torrent, actor, ASKED_AGAIN, now)
         await _take_over(tx, transfer)
-    job = _new_job(org, person, sent, torrent, transfer, settings, correlation_id, now)
+    job = new_job(org, person, sent, torrent, transfer, settings, correlation_id, now)
     if torrent.metadata_known:
         chosen = await selection.check(tx, transfer.torrent_id, sent.wishes.files)
         job.files, job.wanted_bytes = chosen.files, chosen.bytes
@@ -102,7 +105,7 @@ async def add(
     if job.intent is Intent.RUN:
         await holders.allow(tx, transfer, now)
     await follow.one(tx, job, transfer, now=now, who=actor.name, why="added")
-    await audit.record(tx, actor, "job.added", f"job:{job.id}", now, source=sent.source, torrent=str(torrent.id))
+    await audit.write(tx, logged(actor, job, sent, now))
     await tx.flush()
     return Added(Whole(job, transfer, torrent), created=True)
 
@@ -162,10 +165,8 @@ async def _take_over(tx: Tx, transfer: Transfer) -> None:
     await tx.execute(kept.values(data_kept=False).execution_options(synchronize_session=False))
 
 
-async def _new_transfer(
-    tx: Tx, org: OrgId, torrent: Torrent, settings: Settings, correlation_id: str, now: dt.datetime
-) -> Transfer:
-    transfer = Transfer(
+def new_transfer(org: OrgId, torrent: Torrent, settings: Settings, correlation_id: str, now: dt.datetime) -> Transfer:
+    return Transfer(
         id=new_id(),
         scope_id=org,
         torrent_id=torrent.id,
@@ -178,12 +179,9 @@ async def _new_transfer(
         created_at=now,
         moved_at=now,
     )
-    tx.add(transfer)
-    await tx.flush()
-    return transfer
 
 
-def _new_job(
+def new_job(
     org: OrgId,
     person: PersonId,
     sent: Sent,
@@ -225,6 +223,11 @@ def _new_job(
     )
 
 
+def logged(actor: Actor, job: Job, sent: Sent, now: dt.datetime) -> Entry:
+    said = {"source": sent.source, "torrent": str(job.torrent_id)}
+    return audit.entry(Severity.INFO, actor, "job.added", f"job:{job.id}", now, said)
+
+
 def _whole(org: OrgId) -> Select[Job, Transfer, Torrent, Seed]:
     """Of this organisation, and on its list: everything else does not exist for it."""
     return (
@@ -241,22 +244,6 @@ async def get(tx: Tx, org: OrgId, job: UUID) -> Whole:
     if row is None:
         raise NotFound("There is no such job.")
     return Whole(*row)
-
-
-async def listed(tx: Tx, org: OrgId, states: Collection[JobState], before: UUID | None, limit: int) -> list[Whole]:
-    """Newest first."""
-    found = _whole(org).order_by(Job.id.desc()).limit(limit)
-    if states:
-        found = found.where(Job.state.in_(states))
-    if before is not None:
-        found = found.where(Job.id < before)
-    return [Whole(*row) for row in await tx.execute(found)]
-
-
-async def counts(tx: Tx, org: OrgId) -> dict[str, int]:
-    found = select(Job.state, func.count()).where(Job.org_id == org, Job.removed_at.is_(None)).group_by(Job.state)
-    seen = {state.value: count for state, count in (await tx.execute(found)).all()}
-    return {state.value: seen.get(state.value, 0) for state in JobState}
 
 
 async def events(tx: Tx, org: OrgId, job: UUID, after: int, limit: int) -> list[Event]:

@@ -1,7 +1,7 @@
 """A job, and what happened to it, as the API shows them."""
 
-from control.jobs import reasons
-from control.jobs.model import Event, Job
+from control.jobs import reasons, shown
+from control.jobs.model import Event
 from control.jobs.schemas import (
     EventView,
     FailureView,
@@ -14,8 +14,8 @@ from control.jobs.schemas import (
     TrackerView,
 )
 from control.jobs.service import Whole
+from control.jobs.shown import Shown
 from control.transfers import retry
-from control.transfers.model import Transfer
 from wire.events import Picture
 from wire.failures import reason
 from wire.messages import Detail, FileTold, Rates, TrackerTold
@@ -24,26 +24,29 @@ from wire.trackers import origin
 
 
 def view(whole: Whole) -> JobView:
-    job, transfer, torrent = whole.job, whole.transfer, whole.torrent
+    return shown_view(shown.of(whole))
+
+
+def shown_view(job: Shown) -> JobView:
     return JobView(
         id=job.id,
         name=job.name,
         state=job.state,
         version=job.version,
         source=job.source,
-        v1=torrent.v1.hex() if torrent.v1 else None,
-        v2=torrent.v2.hex() if torrent.v2 else None,
-        private=torrent.is_private,
-        size_bytes=torrent.size_bytes,
-        files_count=torrent.files_count,
+        v1=job.v1.hex() if job.v1 else None,
+        v2=job.v2.hex() if job.v2 else None,
+        private=job.is_private,
+        size_bytes=job.torrent_bytes,
+        files_count=job.files_count,
         wanted_bytes=job.wanted_bytes,
         priority=job.priority,
         sequential=job.sequential,
         down_max=job.down_max,
         up_max=job.up_max,
-        progress=_progress(job, transfer),
-        failure=_failure(whole),
-        seeding=_seeding(whole),
+        progress=_progress(job),
+        failure=_failure(job),
+        seeding=_seeding(job),
         expires_at=job.expires_at,
         actions=sorted(job_actions(job.state)),
         created_at=job.created_at,
@@ -52,35 +55,34 @@ def view(whole: Whole) -> JobView:
     )
 
 
-def _progress(job: Job, transfer: Transfer) -> ProgressView:
+def _progress(job: Shown) -> ProgressView:
     """The transfer's, but never more than the job wants: others may want more of it."""
     total = job.wanted_bytes
     if total is None:
-        return ProgressView(transfer.down_bytes, transfer.stored_bytes, None)
+        return ProgressView(job.down_bytes, job.stored_bytes, None)
     if job.state is JobState.COMPLETED:
         return ProgressView(total, total, total)
-    return ProgressView(min(transfer.down_bytes, total), min(transfer.stored_bytes, total), total)
+    return ProgressView(min(job.down_bytes, total), min(job.stored_bytes, total), total)
 
 
-def _seeding(whole: Whole) -> SeedingView | None:
-    seed = whole.seed
-    if seed is None or whole.job.state is not JobState.COMPLETED:
+def _seeding(job: Shown) -> SeedingView | None:
+    if job.given_from is None or job.given_until is None or job.state is not JobState.COMPLETED:
         return None
+    given = job.given_bytes or 0
     return SeedingView(
-        given_bytes=seed.given_bytes,
-        ratio=round(seed.given_bytes / max(1, whole.transfer.size_bytes or 0), 3),
-        ratio_max=seed.ratio_max,
-        began_at=seed.began_at,
-        ends_at=seed.ends_at,
-        ended_at=seed.ended_at,
-        sentence=reasons.sentence(seed.why) if seed.why else None,
+        given_bytes=given,
+        ratio=round(given / max(1, job.transfer_bytes or 0), 3),
+        ratio_max=job.ratio_max,
+        began_at=job.given_from,
+        ends_at=job.given_until,
+        ended_at=job.given_ended_at,
+        sentence=reasons.sentence(job.given_why) if job.given_why else None,
     )
 
 
-def _failure(whole: Whole) -> FailureView | None:
-    job, transfer = whole.job, whole.transfer
-    waits = transfer.state in (TransferState.WAITING, TransferState.OFFERED) and job.ended_at is None
-    code = transfer.failure_code if waits else job.failure_code
+def _failure(job: Shown) -> FailureView | None:
+    waits = job.transfer_state in (TransferState.WAITING, TransferState.OFFERED) and job.ended_at is None
+    code = job.transfer_failure_code if waits else job.failure_code
     if code is None:
         return None
     known = reason(code)
@@ -88,11 +90,11 @@ def _failure(whole: Whole) -> FailureView | None:
         code=code,
         sentence=known.sentence,
         advice=known.advice,
-        detail=transfer.failure_detail if waits else job.failure_detail,
+        detail=job.transfer_failure_detail if waits else job.failure_detail,
         retryable=known.retryable,
-        tries=transfer.tries,
+        tries=job.tries,
         tries_max=retry.TRIES_MAX,
-        next_try_at=(transfer.not_before or transfer.moved_at) if waits and job.state is not JobState.PAUSED else None,
+        next_try_at=(job.not_before or job.moved_at) if waits and job.state is not JobState.PAUSED else None,
     )
 
 

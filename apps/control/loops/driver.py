@@ -1,13 +1,14 @@
 """What turns a loop: a nudge, a tick, or a new connection to the bus. A step takes no input and reads everything again.
 
-┌──► step ──┬── there may be more ──► at once ──────────────┐
-│           ├── nothing to do ──► nudged, or the tick ──────┤
-│           └── failed ──► logged; a growing pause ─────────┤
-└───────────────────────────────────────────────────────────┘
+┌──► step ──┬── there may be more ──► at once ──────────────────────────────┐
+│           ├── nothing to do ──► nudged, or the tick; and a gap since ─────┤
+│           └── failed ──► logged; a growing pause ─────────────────────────┤
+└───────────────────────────────────────────────────────────────────────────┘
 """
 
 import asyncio
 import random
+import time
 import zlib
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
@@ -30,6 +31,8 @@ from wire.subjects import nudge_loop
 
 log = logs.get(__name__)
 
+GAP_S = 0.1
+"""From one step's beginning to the next one's: who is nudged a hundred times a second reads it all ten times."""
 JITTER = 0.1
 """Of a tick: processes that started together should not ask together for ever."""
 FAILED_PAUSE_S = 0.2
@@ -70,6 +73,7 @@ async def turn(plane: Plane, loop: Loop) -> None:
     failures = 0
     while True:
         wake.clear()
+        began = time.monotonic()
         again, failed = await _step(plane, loop)
         failures = failures + 1 if failed else 0
         if failed:
@@ -78,6 +82,7 @@ async def turn(plane: Plane, loop: Loop) -> None:
             with suppress(TimeoutError):
                 async with asyncio.timeout(plane.settings.wait(loop.tick_s) * random.uniform(1 - JITTER, 1 + JITTER)):
                     await wake.wait()
+            await asyncio.sleep(began + plane.settings.wait(GAP_S) - time.monotonic())
 
 
 async def alone(tx: Tx, loop: str) -> bool:

@@ -25,13 +25,17 @@ async def claimed(tx: Tx, scope: OrgId, hashes: InfoHashes, now: dt.datetime) ->
     """The torrent that a magnet names, locked; made, if need be, with one of the hashes only."""
     if (found := await _found(tx, scope, hashes)) is not None:
         return found[0]
-    alone = InfoHashes(v1=hashes.v1) if hashes.v1 else hashes
-    return await _made(tx, scope, alone, now)
+    return await _made(tx, named(scope, hashes, now))
+
+
+def named(scope: OrgId, hashes: InfoHashes, now: dt.datetime) -> Torrent:
+    """A new one, as a magnet claims it: with one of the hashes only."""
+    return _new(scope, InfoHashes(v1=hashes.v1) if hashes.v1 else hashes, now)
 
 
 async def proven(tx: Tx, scope: OrgId, info: Info, raw_info: bytes, now: dt.datetime) -> Torrent:
     """The torrent of an info dict that we hashed ourselves, locked, and knowing all of it."""
-    found = await _found(tx, scope, info.hashes) or [await _made(tx, scope, info.hashes, now)]
+    found = await _found(tx, scope, info.hashes) or [await _made(tx, _new(scope, info.hashes, now))]
     torrent, *others = found
     for other in others:
         await tx.execute(update(Torrent).where(Torrent.alias_of == other.id).values(alias_of=torrent.id))
@@ -75,14 +79,17 @@ async def _found(tx: Tx, scope: OrgId, hashes: InfoHashes) -> list[Torrent] | No
     return list(rows) or None
 
 
-async def _made(tx: Tx, scope: OrgId, hashes: InfoHashes, now: dt.datetime) -> Torrent:
+def _new(scope: OrgId, hashes: InfoHashes, now: dt.datetime) -> Torrent:
+    return Torrent(id=new_id(), scope_id=scope, v1=hashes.v1, v2=hashes.v2, is_private=False, created_at=now)
+
+
+async def _made(tx: Tx, new: Torrent) -> Torrent:
     """ON CONFLICT waits for whoever makes the same row at the same time, and takes his."""
-    row = {"id": new_id(), "scope_id": scope, "v1": hashes.v1, "v2": hashes.v2, "created_at": now, "is_private": False}
-    new = upsert(Torrent).values(row).on_conflict_do_nothing().returning(Torrent)
-    made: Torrent | None = await tx.scalar(new)
+    row = {key: getattr(new, key) for key in ("id", "scope_id", "v1", "v2", "created_at", "is_private")}
+    made: Torrent | None = await tx.scalar(upsert(Torrent).values(row).on_conflict_do_nothing().returning(Torrent))
     if made is not None:
         return made
-    found = await _found(tx, scope, hashes)
+    found = await _found(tx, OrgId(new.scope_id), InfoHashes(v1=new.v1, v2=new.v2))
     assert found, "or there would have been no conflict"
     return found[0]
 

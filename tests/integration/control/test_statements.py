@@ -27,7 +27,7 @@ from wire.clock import utcnow
 from wire.ids import new_id
 
 MORE = 30
-ADD_MAX = 20
+ADD_MAX = 3
 """What adding a job by magnet sends, who asks included: each is a round trip, and the bench `api` has a target."""
 
 

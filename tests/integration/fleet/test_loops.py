@@ -154,7 +154,7 @@ async def test_events_leave_in_order_and_carry_their_correlation(plane: Plane) -
     async with plane.working() as tx:
         for version in range(1, 41):
             event = JobEvent(job=job, version=version, state=JobState.QUEUED, at=now)
-            outbox.put_event(tx, org, event, "c-1")
+            outbox.put(tx, outbox.of_event(org, event, "c-1"))
     await empty_outbox(plane)
     await until(lambda: len(heard) == 40)
     await plane.app_bus.unsubscribe(subscription)
@@ -169,7 +169,7 @@ async def test_deleting_both_streams_costs_no_message(plane: Plane) -> None:
     await call(plane.fleet_bus, f"STREAM.DELETE.{WORK}", None, msgspec.Struct)
     async with plane.working() as tx:
         event = JobEvent(job=JobId(new_id()), version=1, state=JobState.QUEUED, at=utcnow())
-        outbox.put_event(tx, new_id(), event, "c-2")
+        outbox.put(tx, outbox.of_event(new_id(), event, "c-2"))
         outbox.put_offer(tx, pool, offer, utcnow())
     await relay.step(plane, utcnow())
     async with plane.db.working() as tx:
