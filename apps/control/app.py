@@ -1,5 +1,7 @@
 """The public listener's application: the one place where rooms are wired to routes."""
 
+from collections.abc import Callable, Collection
+from functools import cache
 from mimetypes import guess_type
 from pathlib import Path
 
@@ -7,9 +9,10 @@ from litestar import Litestar, Router, get
 from litestar.config.cors import CORSConfig
 from litestar.di import Provide
 from litestar.exceptions import NotFoundException
-from litestar.handlers import HTTPRouteHandler
+from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
 from litestar.response import File
-from litestar.types import ASGIApp
+from litestar.types import ASGIApp, Scope
+from msgspec import Struct
 
 from control import auth, health, http, openapi, stream
 from control.abuse import routes as abuse_routes
@@ -39,6 +42,7 @@ from control.feed import routes as feed_routes
 from control.flags import routes as flags_routes
 from control.fleet import operator_routes
 from control.jobs import routes as jobs_routes
+from control.jobs.shown import Tally
 from control.mail import routes as mail_routes
 from control.plane import Plane
 from control.plans import admin_routes as plans_admin_routes
@@ -100,40 +104,79 @@ FOR_EVERYBODY = [
 """Where cookies are set, or somebody without one asks: not from another site's page."""
 
 
+class Place(Struct, frozen=True, eq=False):
+    """What the routes work with: it comes with each request, so that the routes themselves are made once a process."""
+
+    plane: Plane
+    throttling: Throttle
+    providers: Providers
+    tally: Tally
+    hub: Hub
+    watch: Watch
+
+
+def of(scope: Scope) -> Place:
+    place: Place = scope["state"]["place"]
+    return place
+
+
 def create_app(plane: Plane, hub: Hub) -> ASGIApp:
-    throttling, providers = Throttle(plane.db, plane.settings.rate_scale), Providers(plane.settings)
+    settings = plane.settings
+    place = Place(plane, Throttle(plane.db, settings.rate_scale), Providers(settings), Tally(), hub, Watch(plane))
+    app = _application(settings.web_dir or WEB_DIR, tuple(settings.origins_allowed))
+    script_from = http.TURNSTILE if settings.bot_check == "turnstile" else None
+    return http.Door(app, place, https=settings.secure_cookies, script_from=script_from)
+
+
+@cache
+def _application(web_dir: Path, origins: tuple[str, ...]) -> Litestar:
     anybody = Router("/", route_handlers=FOR_EVERYBODY, guards=[auth.from_here])
     api = Router("/api/v1", route_handlers=[*ROUTES, anybody])
     app = Litestar(
-        route_handlers=[api, *health.ROUTES, *_pages(plane.settings.web_dir or WEB_DIR)],
+        route_handlers=[api, *health.ROUTES, *_pages(web_dir)],
         dependencies={
-            "plane": Provide(lambda: plane, sync_to_thread=False),
-            "throttling": Provide(lambda: throttling, sync_to_thread=False),
-            "providers": Provide(lambda: providers, sync_to_thread=False),
-            "hub": Provide(lambda: hub, sync_to_thread=False),
+            "plane": _given(lambda place: place.plane),
+            "throttling": _given(lambda place: place.throttling),
+            "providers": _given(lambda place: place.providers),
+            "tally": _given(lambda place: place.tally),
+            "hub": _given(lambda place: place.hub),
             "who": Provide(auth.principal, sync_to_thread=False),
         },
-        guards=[auth.guard(plane, throttling)],
+        guards=[_allowed],
         exception_handlers={Exception: http.refuse},
-        after_exception=[Watch(plane).refused],
+        after_exception=[_refused],
         before_request=http.check_body,
         request_max_body_size=http.JSON_BYTES_MAX,
-        lifespan=[lambda _: hub.running()],
-        cors_config=_cors(plane.settings.origins_allowed),
+        cors_config=_cors(origins),
         openapi_config=openapi.config(),
         logging_config=None,
     )
-    openapi.complete(app.openapi_schema, auth.declared(app))
-    script_from = http.TURNSTILE if plane.settings.bot_check == "turnstile" else None
-    return http.Door(app, https=plane.settings.secure_cookies, script_from=script_from)
+    auth.declared(app)
+    return app
 
 
-def _cors(origins: list[str]) -> CORSConfig | None:
+def _given(part: Callable[[Place], object]) -> Provide:
+    def given(request: http.Asked) -> object:
+        return part(of(request.scope))
+
+    return Provide(given, sync_to_thread=False)
+
+
+async def _allowed(connection: auth.Connection, handler: BaseRouteHandler) -> None:
+    place = of(connection.scope)
+    await auth.allowed(place.plane, place.throttling, connection, handler)
+
+
+async def _refused(failure: Exception, scope: Scope) -> None:
+    await of(scope).watch.refused(failure, scope)
+
+
+def _cors(origins: Collection[str]) -> CORSConfig | None:
     """Closed, unless an operator names pages: they come with keys of their own, never with somebody's cookie."""
     if not origins:
         return None
     return CORSConfig(
-        allow_origins=origins,
+        allow_origins=list(origins),
         allow_credentials=False,
         allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
         allow_headers=["Authorization", "Content-Type", "Idempotency-Key", HTTP_HEADER],

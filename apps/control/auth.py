@@ -9,7 +9,7 @@ permission it needs (`permission=…`); the guard asks the table before anything
 """
 
 import datetime as dt
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Collection
 from typing import Any
 
 from litestar import Litestar
@@ -46,7 +46,6 @@ SCHEMA_PATH = "/api/schema"
 """Litestar's own handler, and for everybody."""
 
 Connection = ASGIConnection[Any, Any, Any, Any]
-Guard = Callable[[Connection, BaseRouteHandler], Awaitable[None]]
 
 
 class Principal(Known, frozen=True, kw_only=True):
@@ -117,27 +116,25 @@ def declared(app: Litestar) -> dict[tuple[str, str], Declared]:
     return found
 
 
-def guard(plane: Plane, throttling: Throttle) -> Guard:
-    async def allowed(connection: Connection, handler: BaseRouteHandler) -> None:
-        needed = handler.opt.get("permission", ANYBODY)
-        request, now = Asked(connection.scope), utcnow()
-        source = throttle.address(client_ip(request))
-        if needed == ANYBODY:
-            if connection.scope["path"].startswith(API_PATH):
-                tell_rate(request, (await throttling.hit(throttle.ANYBODY, source, now=now)).headers)
-            return
-        try:
-            who = await _identified(request, plane)
-        except NotSignedIn:
+async def allowed(plane: Plane, throttling: Throttle, connection: Connection, handler: BaseRouteHandler) -> None:
+    """The guard of every route."""
+    needed = handler.opt.get("permission", ANYBODY)
+    request, now = Asked(connection.scope), utcnow()
+    source = throttle.address(client_ip(request))
+    if needed == ANYBODY:
+        if connection.scope["path"].startswith(API_PATH):
             tell_rate(request, (await throttling.hit(throttle.ANYBODY, source, now=now)).headers)
-            raise
-        connection.scope["state"]["who"] = who  # also for what is refused from here on
-        rule = throttle.READ if request.method in SAFE else throttle.WRITE
-        tell_rate(request, (await throttling.hit(rule, who.name, now=now)).headers)
-        _must_be_meant(connection, plane, who)
-        who.check(needed)
-
-    return allowed
+        return
+    try:
+        who = await _identified(request, plane)
+    except NotSignedIn:
+        tell_rate(request, (await throttling.hit(throttle.ANYBODY, source, now=now)).headers)
+        raise
+    connection.scope["state"]["who"] = who  # also for what is refused from here on
+    rule = throttle.READ if request.method in SAFE else throttle.WRITE
+    tell_rate(request, (await throttling.hit(rule, who.name, now=now)).headers)
+    _must_be_meant(connection, plane, who)
+    who.check(needed)
 
 
 def principal(request: Asked) -> Principal:

@@ -147,18 +147,20 @@ def policy(script_from: str | None = None) -> str:
 class Door:
     """Outermost: sees every request, also those that no route wants."""
 
-    def __init__(self, app: ASGIApp, *, https: bool, script_from: str | None = None) -> None:
+    def __init__(self, app: ASGIApp, place: object = None, *, https: bool, script_from: str | None = None) -> None:
+        """`place`: what the routes work with, where it comes with the request."""
         self._app = app
+        self._place = place
         self._headers = HEADERS | {"Content-Security-Policy": policy(script_from)}
         self._headers |= {"Strict-Transport-Security": HSTS} if https else {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != ScopeType.HTTP:  # lifespan; there are no websockets here
+        if scope["type"] != ScopeType.HTTP:  # there are no websockets here
             await self._app(scope, receive, send)
             return
         given = dict(scope["headers"]).get(HTTP_HEADER.lower().encode(), b"").decode("latin-1")
         request_id = given if _SANE_ID.fullmatch(given) else new_correlation_id()
-        scope.setdefault("state", {})["request_id"] = request_id
+        scope["state"] = {**scope.get("state", {}), "request_id": request_id, "place": self._place}
         scope["path"] = scope["path"].replace("\0", "\ufffd")  # no file system takes it: there is nothing there
         method, status = scope["method"], 0
         if method == "HEAD":

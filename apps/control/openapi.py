@@ -1,6 +1,7 @@
 """The OpenAPI document: what Litestar finds out by itself, and how each operation may refuse."""
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
@@ -17,7 +18,8 @@ from litestar.openapi.spec import (
 )  # fmt: skip
 
 from control.accounts.permissions import ANYBODY
-from control.auth import Declared
+from control.auth import Declared, declared
+from control.http import Asked
 from wire.version import VERSION
 
 CREDENTIALS = ("bearer", "session")
@@ -38,13 +40,25 @@ SAID = {
 }
 
 
+class Document(JsonRenderPlugin):
+    """Made when somebody asks for it: it would be a third of the application's start."""
+
+    _said: bytes | None = None
+
+    def render(self, request: Asked, openapi_schema: dict[str, Any]) -> bytes:
+        if self._said is None:
+            complete(request.app.openapi_schema, declared(request.app))
+            self._said = self.render_json(request, request.app.openapi_schema.to_schema())
+        return self._said
+
+
 def config() -> OpenAPIConfig:
     return OpenAPIConfig(
         title="Seedlift",
         version=VERSION,
         description="Torrents into S3-compatible storage, as they arrive.",
         path="/api/schema",
-        render_plugins=[JsonRenderPlugin(path="/")],
+        render_plugins=[Document(path="/")],
         components=Components(
             security_schemes={
                 "bearer": SecurityScheme(type="http", scheme="bearer", description="An API key, or a token from one."),
@@ -59,7 +73,7 @@ def config() -> OpenAPIConfig:
     )
 
 
-def complete(document: OpenAPI, declared: Mapping[tuple[str, str], Declared]) -> None:
+def complete(document: OpenAPI, said_of: Mapping[tuple[str, str], Declared]) -> None:
     """Says which permission each operation needs, and how it may refuse."""
     if document.components.schemas is not None:
         document.components.schemas["Problem"] = _problem()
@@ -71,7 +85,7 @@ def complete(document: OpenAPI, declared: Mapping[tuple[str, str], Declared]) ->
             operation.responses.pop("400", None)  # Litestar's guess; ours are 422, and problems
             if isinstance(nothing := operation.responses.get("204"), OpenAPIResponse):
                 nothing.content = None  # Litestar's guess of a Response[None]
-            said = declared[path, method]
+            said = said_of[path, method]
             operation.responses |= {status: _refusal(status) for status in _refusals(path, method, operation, said)}
             operation.security = [{}] if said.needed == ANYBODY else [{each: [said.needed]} for each in CREDENTIALS]
 

@@ -27,7 +27,7 @@ async def public(plane: Plane, listening: socket.socket, stop: asyncio.Event) ->
     """The public listener, until `stop`."""
     hub = Hub(plane)
     server = Server(_config(plane.settings, create_app(plane, hub)))
-    async with asyncio.TaskGroup() as group:
+    async with hub.running(), asyncio.TaskGroup() as group:
         serving = group.create_task(server.serve(sockets=[listening]))
         stopping = group.create_task(stop.wait())
         try:
@@ -73,7 +73,7 @@ def _config(settings: Settings, app: object) -> uvicorn.Config:
         app,  # type: ignore[arg-type] # Litestar and uvicorn each have their own types for the same protocol
         http="httptools",
         ws="none",
-        lifespan="on",
+        lifespan="off",
         interface="asgi3",
         log_config=None,
         access_log=False,

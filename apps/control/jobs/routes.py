@@ -23,6 +23,7 @@ from control.http import Asked, request_id, tell_rate
 from control.jobs import plain, shown, steer
 from control.jobs import service as jobs
 from control.jobs.schemas import EditJob, FilePage, FileView, JobPage, JobView, LiveView, Timeline
+from control.jobs.shown import Tally
 from control.jobs.steer import Steered
 from control.jobs.views import event_view, live_view, shown_view, still_picture, view
 from control.plane import Plane
@@ -92,6 +93,7 @@ def _location(job: JobView) -> dict[str, str]:
 async def list_jobs(
     plane: NamedDependency[Plane],
     who: NamedDependency[Principal],
+    tally: NamedDependency[Tally],
     states: States = None,
     cursor: FromQuery[str | None] = None,
     limit: Limit = PAGE,
@@ -99,7 +101,7 @@ async def list_jobs(
     before = cursors.id_of(cursor) if cursor else None
     async with plane.db.straight(who.asker) as asked:
         found = await shown.page(asked, who.org, states or [], before, limit + 1)
-        counts = await shown.counts(asked, who.org)
+        counts = await tally.counts(asked, who.org)
     page = found[:limit]
     more = cursors.after_id(page[-1].id) if len(found) > limit else None
     return JobPage([shown_view(job) for job in page], more, counts)

@@ -102,7 +102,7 @@ class JobPage(Struct, frozen=True):
     items: list[JobView]
     next_cursor: str | None
     counts: dict[str, int]
-    """Of all jobs on the list, by state, whatever was asked for."""
+    """Of all jobs on the list, by state, whatever was asked for. Where there are thousands, up to two seconds old."""
 
 
 class EventView(Struct, frozen=True):

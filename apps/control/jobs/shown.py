@@ -1,6 +1,8 @@
 """What is shown of a job, and its queries: written out, since pages ask for them all day (see `control.straight`)."""
 
 import datetime as dt
+import time
+from collections import OrderedDict
 from collections.abc import Collection, Iterable
 from uuid import UUID
 
@@ -15,6 +17,9 @@ from wire.states import JobState, Priority, TransferState
 
 LAST = UUID(int=2**128 - 1)
 """Every id is before it."""
+MANY = 5_000
+HELD_S = 2.0
+KNOWN_MAX = 1_000
 
 
 class Shown(Struct, frozen=True, array_like=True):
@@ -93,9 +98,23 @@ async def page(
     return [_shown(row) for row in rows]
 
 
-async def counts(asked: Straight, org: OrgId) -> dict[str, int]:
-    seen = dict(await asked.fetch(_COUNTS, org))
-    return {state.value: seen.get(state.value, 0) for state in JobState}
+class Tally:
+    """Jobs by state, as one process last counted them: where they are many, counting costs more than a page."""
+
+    def __init__(self) -> None:
+        self._known: OrderedDict[OrgId, tuple[float, dict[str, int]]] = OrderedDict()
+
+    async def counts(self, asked: Straight, org: OrgId) -> dict[str, int]:
+        until, known = self._known.get(org, (0.0, {}))
+        if until > time.monotonic():
+            return known
+        seen = dict(await asked.fetch(_COUNTS, org))
+        found = {state.value: seen.get(state.value, 0) for state in JobState}
+        if sum(found.values()) >= MANY:
+            self._known[org] = time.monotonic() + HELD_S, found
+            while len(self._known) > KNOWN_MAX:
+                self._known.popitem(last=False)
+        return found
 
 
 def of(whole: Whole) -> Shown:

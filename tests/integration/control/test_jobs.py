@@ -7,6 +7,7 @@ import secrets
 import httpx
 import pytest
 
+from control.jobs import shown
 from tests.support.control import Api, torrent_file
 from wire.bencode import Encodable, encode
 
@@ -141,6 +142,28 @@ async def test_a_list_is_paged_filtered_and_counted(api: Api) -> None:
         assert (first["counts"]["submitted"], first["counts"]["cancelled"]) == (4, 1)
         some = (await http.get("/api/v1/jobs", params={"state": ["cancelled", "failed"]})).json()
         assert [job["id"] for job in some["items"]] == [made[0]]
+
+
+async def test_many_are_counted_once_in_a_while(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shown, "MANY", 2)
+    monkeypatch.setattr(shown, "HELD_S", 1.0)
+    async with api.member() as http, api.member() as other:
+
+        async def counted(whose: httpx.AsyncClient) -> int:
+            return int((await whose.get("/api/v1/jobs")).json()["counts"]["submitted"])
+
+        async def add() -> None:
+            assert (await http.post("/api/v1/jobs", json={"magnet": fresh_magnet()})).status_code == 201
+
+        await add()
+        assert await counted(http) == 1, "few are counted each time"
+        await add()
+        assert await counted(http) == 2
+        await add()
+        assert await counted(other) == 0
+        async with asyncio.timeout(10):
+            while await counted(http) != 3:
+                await asyncio.sleep(0.1)
 
 
 async def test_a_cancelled_job_has_ended_and_can_be_removed_an_open_one_not(api: Api) -> None:
