@@ -24,15 +24,16 @@ LONGEST = (
     "tests/system/test_chaos.py",
 )
 """Begun first: what lasts minutes and begins last would leave the other workers idle."""
-ON_THE_STACK = re.compile(r"def test_\w+\([^)]*\b(stack|member)\b")
+A_TEST = re.compile(r"^async def (test_\w+)\(([^)]*)\)", re.MULTILINE)
+MODULES_OWN = re.compile(r"""^@pytest\.fixture\(scope="module"\)\nasync def (\w+)""", re.MULTILINE)
 
 
 class ByServers(LoadScopeScheduling):  # type: ignore[misc] # xdist is not typed
-    """Those that share servers run one after another in one worker: a folder of integration tests, a system story,
-    and all stories that are told on the one stack that they leave whole."""
+    """Those that share servers run one after another in one worker: a folder of integration tests, the stories that a
+    module tells on servers of its own, and all that are told on the one stack that they leave whole."""
 
     def _split_scope(self, nodeid: str) -> str:
-        return _shares(nodeid.partition("::")[0])
+        return _shares(nodeid)
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -41,15 +42,34 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadSco
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    rank = {share: number for number, share in enumerate(LONGEST)}
-    items.sort(key=lambda item: rank.get(_shares(item.nodeid.partition("::")[0]), len(LONGEST)))
+    items.sort(key=lambda item: _rank(item.nodeid))
 
 
-@cache
-def _shares(path: str) -> str:
+def _rank(nodeid: str) -> int:
+    known = (_shares(nodeid), nodeid.partition("::")[0])
+    return next((number for number, share in enumerate(LONGEST) if share in known), len(LONGEST))
+
+
+def _shares(nodeid: str) -> str:
+    path, _, test = nodeid.partition("::")
     folder = path.rpartition("/")[0]
     if folder.startswith("tests/integration"):
         return folder
-    if folder == "tests/system" and ON_THE_STACK.search((ROOT / path).read_text()):
-        return STACK
-    return path
+    if folder != "tests/system":
+        return path
+    return _stories(path).get(test.partition("[")[0], nodeid)
+
+
+@cache
+def _stories(path: str) -> dict[str, str]:
+    """Of a system test's file, those that share a stack; the others each have their own."""
+    text = (ROOT / path).read_text()
+    of_module = set(MODULES_OWN.findall(text))
+    found = {}
+    for test, arguments in A_TEST.findall(text):
+        asked = set(re.findall(r"\w+(?=:)", arguments))
+        if asked & {"stack", "member"}:
+            found[test] = STACK
+        elif asked & of_module:
+            found[test] = path
+    return found

@@ -4,6 +4,7 @@ seconds, and the CPU it took.
 
 import asyncio
 import http.client
+import math
 import resource
 import sys
 import tempfile
@@ -79,9 +80,9 @@ def download(torrent: Path, peer: str) -> float:
     return took
 
 
-def upload(file: Path, place: Place) -> float:
+def upload(file: Path, place: Place, rate_bytes: float = math.inf) -> float:
     """Bare multipart upload by presigned URLs that bind length and checksum, as an agent's grants do; from the first
-    request to the completed object."""
+    request to the completed object. No part is read before it would have come at that rate."""
     size, key = file.stat().st_size, f"bare/{time.time_ns()}"
     began = time.monotonic()
     ours = _connected(place)
@@ -90,6 +91,7 @@ def upload(file: Path, place: Place) -> float:
 
     def part(number: int) -> tuple[SignedPut, bytes]:
         first, last = part_range(size, number)
+        time.sleep(max(0, began + last / rate_bytes - time.monotonic()))
         with file.open("rb") as source:
             source.seek(first)
             body = source.read(last - first)
@@ -169,8 +171,8 @@ def main() -> None:
     match sys.argv[1:]:
         case ["download", torrent_file, peer_address]:
             took = download(Path(torrent_file), peer_address)
-        case ["upload", path, url, access_key, secret_key, bucket]:
-            took = upload(Path(path), Place(url, bucket, REGION, access_key, secret_key))
+        case ["upload", path, url, access_key, secret_key, bucket, *rate]:
+            took = upload(Path(path), Place(url, bucket, REGION, access_key, secret_key), *map(float, rate))
         case ["puts", path, url, access_key, secret_key, bucket]:
             took = puts(Path(path), Place(url, bucket, REGION, access_key, secret_key))
         case _:
