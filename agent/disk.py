@@ -11,6 +11,7 @@ import asyncio
 import fcntl
 import os
 import shutil
+from array import array
 from collections.abc import Callable, Collection
 from contextlib import suppress
 from pathlib import Path
@@ -30,6 +31,8 @@ from wire.messages import Failure, Found
 log = logs.get(__name__)
 
 STAT_BLOCK_BYTES = 512
+GET_FLAGS, SET_FLAGS, TOP_FOLDER = 0x80086601, 0x40086602, 0x20000
+"""Of ext4's ioctls (linux/fs.h)."""
 ORPHANS_S = 5.0
 """How often folders of no transfer are looked for: what libtorrent still writes after a torrent left makes one anew."""
 
@@ -43,12 +46,29 @@ def disk_failure(broken: OSError) -> Failure:
     return failure(disk_code(broken.errno), str(broken))
 
 
+def spread(folder: Path) -> None:
+    """Has ext4 lay what is made in the folder far apart. For minutes it passes by the place of each file that was
+    deleted before it makes another nearby: twenty thousand files after twenty thousand others took four times the CPU
+    (bench `small_files`). Other file systems do not know the flag, and need none."""
+    opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        flags = array("l", [0])
+        fcntl.ioctl(opened, GET_FLAGS, flags)
+        flags[0] |= TOP_FOLDER
+        fcntl.ioctl(opened, SET_FLAGS, flags)
+    except OSError as unknown:
+        log.debug("disk.not_spread", reason=str(unknown))
+    finally:
+        os.close(opened)
+
+
 class Disk:
     def __init__(self, agent_dir: Path) -> None:
         self._transfers = agent_dir / "transfers"
         self._trash = agent_dir / "trash"
         for folder in (self._transfers, self._trash):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        spread(self._transfers)
         self._lock: BinaryIO = open(agent_dir / "lock", "ab")  # noqa: SIM115 - held as long as we live
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

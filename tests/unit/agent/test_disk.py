@@ -1,6 +1,7 @@
 """The agent's folder: what an earlier life left is found or thrown away, and two agents never share one."""
 
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,18 @@ def test_a_new_life_finds_what_the_last_one_held(tmp_path: Path) -> None:
     assert again.found() == [Found(transfer, 3)]
     assert (again.data(transfer) / "0").exists()
     again.close()
+
+
+def test_where_the_file_system_can_transfers_are_laid_far_apart(tmp_path: Path) -> None:
+    def flags() -> str | None:
+        said = subprocess.run(["lsattr", "-d", tmp_path / "transfers"], capture_output=True, text=True, check=False)
+        return said.stdout.split()[0] if said.returncode == 0 else None
+
+    Disk(tmp_path).close()
+    Disk(tmp_path).close()  # again, as each agent does that starts
+    if (known := flags()) is None or "e" not in known:
+        pytest.skip("not on ext4")
+    assert "T" in known
 
 
 def test_what_says_nothing_readable_is_thrown_away(tmp_path: Path) -> None:
