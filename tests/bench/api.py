@@ -213,7 +213,7 @@ async def measure(stack: up.Up, seconds: float, listed: int) -> tuple[list[Measu
             answered = await load.by_clients(port, clients, seconds, lambda _: request("GET", "/"))
             found.append(Measured("a constant", clients, answered))
             with halted(stack):
-                one = await inserting(pool, clients, seconds, owners, one_row)
+                one = await inserting(pool, clients, seconds, [lister], one_row)
                 bare[clients] = Bare(one, await inserting(pool, clients, seconds, owners, same_rows))
                 await pool.execute("DELETE FROM outbox WHERE subject = 'bench'")
     return found, paced, bare
