@@ -69,15 +69,16 @@ _COLUMNS = """j.id, j.name, j.state, j.version, j.source, j.wanted_bytes, j.prio
     o.v1, o.v2, o.is_private, o.size_bytes, o.files_count,
     t.state, t.size_bytes, t.down_bytes, t.stored_bytes, t.tries, t.not_before, t.moved_at, t.failure_code,
     t.failure_detail, s.given_bytes, s.ratio_max, s.began_at, s.ends_at, s.ended_at, s.why"""
-_MINE = f"""
-    SELECT {_COLUMNS}
-    FROM jobs j JOIN transfers t ON t.id = j.transfer_id JOIN torrents o ON o.id = j.torrent_id
-      LEFT JOIN seeds s ON s.transfer_id = t.id AND s.epoch = t.epoch
-    WHERE j.org_id = $1 AND j.removed_at IS NULL"""
-_ONE = f"{_MINE} AND j.id = $2"
-_PAGE = f"{_MINE} AND j.id < $2 ORDER BY j.id DESC LIMIT {{limit}}"
-_PAGE_IN = f"{_MINE} AND j.id < $2 AND j.state = ANY($3::text[]) ORDER BY j.id DESC LIMIT {{limit}}"
-"""The limit is written out: of a parameter PostgreSQL takes it for a tenth of all, and joins them all."""
+_BESIDE = """JOIN transfers t ON t.id = j.transfer_id JOIN torrents o ON o.id = j.torrent_id
+      LEFT JOIN seeds s ON s.transfer_id = t.id AND s.epoch = t.epoch"""
+_MINE = "SELECT * FROM jobs WHERE org_id = $1 AND removed_at IS NULL"
+_ONE = f"SELECT {_COLUMNS} FROM ({_MINE} AND id = $2) j {_BESIDE}"
+_PAGE = f"""
+    WITH j AS MATERIALIZED ({_MINE} AND id < $2 {{more}} ORDER BY id DESC LIMIT {{limit}})
+    SELECT {_COLUMNS} FROM j {_BESIDE} ORDER BY j.id DESC"""
+"""The page first, then what belongs to it; and its length written out. Else PostgreSQL may join all that an
+organisation has, and throw away what is not on the page."""
+_IN = "AND state = ANY($3::text[])"
 _COUNTS = "SELECT state, count(*) FROM jobs WHERE org_id = $1 AND removed_at IS NULL GROUP BY state"
 
 
@@ -92,10 +93,8 @@ async def page(
     asked: Straight, org: OrgId, states: Collection[JobState], before: UUID | None, limit: int
 ) -> list[Shown]:
     """Newest first."""
-    if states:
-        rows = await asked.fetch(_PAGE_IN.format(limit=limit), org, before or LAST, [state.value for state in states])
-    else:
-        rows = await asked.fetch(_PAGE.format(limit=limit), org, before or LAST)
+    asking = _PAGE.format(more=_IN if states else "", limit=limit)
+    rows = await asked.fetch(asking, org, before or LAST, *([[state.value for state in states]] if states else []))
     return [_shown(row) for row in rows]
 
 
