@@ -99,18 +99,22 @@ def _known(row: Mapping[str, Any], kind: Kind, scopes: tuple[str, ...] | None = 
     place = None
     if row["org"] is not None:
         place = Place(OrgId(row["org"]), row["org_name"], OrgRole(row["role"]), row["is_org_suspended"])
-    terms = row["terms"]
     return Known(
         person=PersonId(row["person"]),
         email=row["email"],
         platform_role=PlatformRole(row["platform_role"]),
         suspended=row["is_suspended"],
-        to_accept=terms if terms is not None and terms > (row["accepted_terms"] or 0) else None,
+        to_accept=to_accept(row["terms"], row["accepted_terms"]),
         place=place,
         kind=kind,
         by=row["id"],
         scopes=scopes,
     )
+
+
+def to_accept(current: int | None, accepted: int | None) -> int | None:
+    """Of the terms' versions."""
+    return current if current is not None and current > (accepted or 0) else None
 
 
 async def used(tx: Tx, seen: Seen, network: str, actor: Actor, now: dt.datetime) -> None:

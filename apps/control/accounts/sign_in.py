@@ -11,7 +11,7 @@ from sqlalchemy import select, update
 
 from control.accounts import passwords, second, sessions, tokens, vouchers
 from control.accounts import service as accounts
-from control.accounts.known import Known, Place, terms_at
+from control.accounts.known import Known, Place, terms_at, to_accept
 from control.accounts.model import Identity, Member, Organisation, Passkey, Person
 from control.accounts.sessions import Browser
 from control.accounts.vouchers import LASTS_S, Kind
@@ -105,7 +105,7 @@ async def begin(tx: Tx, person: PersonId, browser: Browser, actor: Actor, now: d
         person=person,
         email=owner.email,
         platform_role=owner.platform_role,
-        to_accept=terms if terms is not None and terms > (owner.accepted_terms or 0) else None,
+        to_accept=to_accept(terms, owner.accepted_terms),
         place=place,
         kind="session",
         by=session,

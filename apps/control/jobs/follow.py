@@ -63,7 +63,7 @@ async def one(
     job.failure_code = transfer.failure_code if failed else None
     job.failure_detail = transfer.failure_detail if failed else None
     detail = transfer.failure_detail if why == transfer.failure_code else None
-    tell(tx, job, was, now=now, who=who, why=why, epoch=transfer.epoch, holder=holder, detail=detail)
+    tell(tx, told(job, was, now=now, who=who, why=why, epoch=transfer.epoch, holder=holder, detail=detail))
 
 
 async def _expiry(tx: Tx, job: Job, now: dt.datetime) -> dt.datetime | None:
@@ -78,22 +78,11 @@ def expire(tx: Tx, job: Job, *, now: dt.datetime, who: str) -> None:
     was = job.state
     job.intent, job.data_kept = Intent.STOP, False
     job.move(JobState.EXPIRED, now)
-    tell(tx, job, was, now=now, who=who, why="expired")
+    tell(tx, told(job, was, now=now, who=who, why="expired"))
 
 
-def tell(
-    tx: Tx,
-    job: Job,
-    was: JobState | None,
-    *,
-    now: dt.datetime,
-    who: str,
-    why: str,
-    epoch: int = 0,
-    holder: UUID | None = None,
-    detail: str | None = None,
-) -> None:
-    event, message = told(job, was, now=now, who=who, why=why, epoch=epoch, holder=holder, detail=detail)
+def tell(tx: Tx, said: tuple[Event, Message]) -> None:
+    event, message = said
     tx.add(event)
     outbox.put(tx, message)
 

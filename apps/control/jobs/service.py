@@ -99,7 +99,7 @@ async def add(
         job.files, job.wanted_bytes = chosen.files, chosen.bytes
     tx.add(job)
     await tx.flush()
-    follow.tell(tx, job, None, now=now, who=actor.name, why="added")
+    follow.tell(tx, follow.told(job, None, now=now, who=actor.name, why="added"))
     if not is_plain:  # then a new transfer is as its one job wants it
         await holders.settle(tx, transfer, now=now, who=actor.name, why="added")
     if job.intent is Intent.RUN:

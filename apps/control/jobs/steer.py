@@ -117,7 +117,7 @@ async def edit(tx: Tx, org: OrgId, job_id: UUID, asked: EditJob, actor: Actor, n
     speed.check(job.down_max, job.up_max)
     job.updated_at = now
     job.version += 1
-    follow.tell(tx, job, job.state, now=now, who=actor.name, why="edited")
+    follow.tell(tx, follow.told(job, job.state, now=now, who=actor.name, why="edited"))
     return await _settled(tx, whole, actor, "edited", now)
 
 
@@ -158,7 +158,7 @@ async def remove(tx: Tx, org: OrgId, job_id: UUID, actor: Actor, now: dt.datetim
     job.data_kept = keep_data
     job.removed_at = job.updated_at = now
     job.version += 1
-    follow.tell(tx, job, job.state, now=now, who=actor.name, why="removed")
+    follow.tell(tx, follow.told(job, job.state, now=now, who=actor.name, why="removed"))
     await _let_go(tx, transfer, actor, "removed", now)
     before = {"name": job.name, "state": job.state}
     await audit.record(tx, actor, "job.removed", f"job:{job.id}", now, before=before, data_kept=keep_data)

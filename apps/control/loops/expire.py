@@ -123,7 +123,7 @@ async def _warn(plane: Plane, org: UUID, now: datetime) -> None:
             job.expiry_warned_at = now
             if job.removed_at is None:
                 job.version += 1
-                follow.tell(tx, job, job.state, now=now, who=WHO, why="expires_soon")
+                follow.tell(tx, follow.told(job, job.state, now=now, who=WHO, why="expires_soon"))
         name = await tx.scalar(select(Organisation.name).where(Organisation.id == org))
         if name is None or not jobs:
             return

@@ -159,7 +159,7 @@ async def tell(tx: Tx, transfer: Transfer, why: str, *, now: dt.datetime, who: s
     for job in await tx.scalars(done.order_by(Job.id).with_for_update(key_share=True)):
         job.version += 1
         job.updated_at = now
-        follow.tell(tx, job, job.state, now=now, who=who, why=why, epoch=transfer.epoch)
+        follow.tell(tx, follow.told(job, job.state, now=now, who=who, why=why, epoch=transfer.epoch))
 
 
 async def overdue(tx: Tx, now: dt.datetime) -> list[tuple[Giving, str]]:
