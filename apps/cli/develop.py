@@ -8,13 +8,13 @@ from cyclopts import Parameter
 from cli.programs import ROOT, become, refuse
 
 BENCHES = ROOT / "tests" / "bench"
-AT_ONCE = ("-n", "3", "--dist", "loadscope", "--no-loadscope-reorder")
-"""Most tests wait for servers, leases and swarms: three workers keep two cores busy, and halve the time. What takes
+AT_ONCE = ("-n", "4", "--dist", "loadscope", "--no-loadscope-reorder")
+"""Most tests wait for servers, leases and swarms: four workers keep two cores busy, and halve the time. What takes
 longest comes first, and which tests share a worker says `tests/conftest.py`."""
 
 
 def test(*arguments: Annotated[str, Parameter(allow_leading_hyphen=True)]) -> None:
-    """Run the tests, three at once. What follows goes to pytest: paths below the project's folder, -k, -x, -n 0, …
+    """Run the tests, four at once. What follows goes to pytest: paths below the project's folder, -k, -x, -n 0, …
 
     Parameters
     ----------
