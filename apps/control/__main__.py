@@ -18,7 +18,7 @@ from wire.clock import utcnow
 from wire.settings import BadSettings
 
 S = TypeVar("S", bound=msgspec.Struct)
-USAGE = "usage: python -m control api|work|db-upgrade|bootstrap|audit-verify [HASH]"
+USAGE = "usage: python -m control api|work|db-upgrade [bootstrap]|bootstrap|audit-verify [HASH]"
 
 
 def main(argv: list[str]) -> int:
@@ -28,9 +28,9 @@ def main(argv: list[str]) -> int:
                 from control import processes  # with the web framework, without which the chores start in a third
 
                 return processes.run(name)
-            case ["db-upgrade"]:
+            case ["db-upgrade", *then] if then in ([], ["bootstrap"]):
                 migrate.upgrade(_only(migrate.UpgradeSettings).owner_database_url)
-                return 0
+                return asyncio.run(_bootstrap()) if then else 0
             case ["bootstrap"]:
                 return asyncio.run(_bootstrap())
             case ["audit-verify"]:

@@ -88,7 +88,7 @@ def control(
 
 
 def migrating(env: Mapping[str, str], pg: Postgres) -> dict[str, str]:
-    """`db-upgrade` and `bootstrap` alone run as the owner of the tables."""
+    """`db-upgrade` alone runs as the owner of the tables."""
     return {**env, "SEEDLIFT_OWNER_DATABASE_URL": pg.url(OWNER)}
 
 

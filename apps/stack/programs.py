@@ -74,14 +74,19 @@ def servers(stack: Stack, account: Account | None) -> tuple[Command, Command, Co
 
 
 def control(stack: Stack, verb: str) -> Command:
-    """`python -m control api|work|db-upgrade|bootstrap`."""
+    """`python -m control api|work`."""
+    return _python(stack, verb, ["control", verb], _control_env(stack, work=verb == "work"))
+
+
+def migrate(stack: Stack) -> Command:
+    """The newest tables, and in them whoever must be there; one process, since most of either is its start."""
+    env = environment.migrating(_control_env(stack, work=False), stack.postgres)
+    return _python(stack, "migrate", ["control", "db-upgrade", "bootstrap"], env)
+
+
+def _control_env(stack: Stack, *, work: bool) -> dict[str, str]:
     allow = f"{POOL}={SWARM_HOST}/32" if stack.settings.demo else ""
-    env = environment.control(
-        stack.settings, stack.ports, stack.secrets, stack.postgres, allow=allow, work=verb == "work"
-    )
-    if verb in ("db-upgrade", "bootstrap"):
-        env = environment.migrating(env, stack.postgres)
-    return _python(stack, verb, ["control", verb], env)
+    return environment.control(stack.settings, stack.ports, stack.secrets, stack.postgres, allow=allow, work=work)
 
 
 def forward(stack: Stack) -> Command:

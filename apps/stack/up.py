@@ -1,9 +1,8 @@
 """`seedlift up`: everything in order, watched, and stopped in reverse.
 
-postgres ─► migrate ─┬─► bootstrap ─► enrol ─┐
-                     └─► api, work ──────────┴─► agents ─┐
-nats, store ─────────────────────────────────────────────┼─► ready
-demo's content ─► swarm ─────────────────────────────────┘
+postgres ─► migrate ─► api, work ─► enrol ─► agents ─┐
+nats, store ─────────────────────────────────────────┼─► ready
+demo's content ─► swarm ─────────────────────────────┘
 """
 
 import asyncio
@@ -33,7 +32,6 @@ from wire.clock import utcnow
 ADMIN_EMAIL = "admin@seedlift.local"
 MIGRATE_S = 300.0
 """A later version may have to rewrite a large table."""
-BOOTSTRAP_S = 60.0
 ENROL_S = 60.0
 PROGRAM_S = 60.0
 """A second or two here."""
@@ -131,19 +129,19 @@ class Running:
 
     async def start(self, group: asyncio.TaskGroup, began: float) -> None:
         stack = self._stack
-        migrated, booted = asyncio.Event(), asyncio.Event()
+        migrated = asyncio.Event()
         bus = self._keep(group, self._servers, *await self._bus())
         store = self._keep(group, self._servers, *await self._store())
         if hosts.is_opened(stack.settings.host):
             self._keep(group, self._control, programs.forward(stack), self._forward_answers)
         async with asyncio.TaskGroup() as first:
             magnet = first.create_task(self._swarm(group)) if stack.settings.demo else None
-            first.create_task(self._database(group, migrated, booted))
+            first.create_task(self._database(group, migrated))
             await migrated.wait()  # the bus and the store may come later: both programs go on without them
             self._keep(group, self._control, programs.control(stack, "work"), self._work_answers)
             api = self._keep(group, self._control, programs.control(stack, "api"), self._api_answers)
             for number in range(1, stack.settings.agents + 1):
-                first.create_task(self._agent(group, number, api, booted))
+                first.create_task(self._agent(group, number, api))
         for service in (bus, store, *self._control):
             await service.up.wait()
         await self._agents_present()
@@ -171,7 +169,7 @@ class Running:
 
         return s3.command(self._stack.store, self._stack.data.log("store")), ready
 
-    async def _database(self, group: asyncio.TaskGroup, migrated: asyncio.Event, booted: asyncio.Event) -> None:
+    async def _database(self, group: asyncio.TaskGroup, migrated: asyncio.Event) -> None:
         stack = self._stack
         account = await postgres.prepare(stack.postgres)
 
@@ -180,17 +178,14 @@ class Running:
 
         command = postgres.command(stack.postgres, account, stack.data.log("postgres"))
         await self._keep(group, self._servers, command, ready).up.wait()
-        await run_to_end(programs.control(stack, "db-upgrade"), within_s=MIGRATE_S)
-        migrated.set()
         wanted = Bootstrap(ADMIN_EMAIL, stack.secrets.admin_password(), stack.operator.api_key)
-        await run_to_end(programs.control(stack, "bootstrap"), msgspec.json.encode(wanted), within_s=BOOTSTRAP_S)
-        booted.set()
+        await run_to_end(programs.migrate(stack), msgspec.json.encode(wanted), within_s=MIGRATE_S)
+        migrated.set()
 
-    async def _agent(self, group: asyncio.TaskGroup, number: int, api: Service, booted: asyncio.Event) -> None:
+    async def _agent(self, group: asyncio.TaskGroup, number: int, api: Service) -> None:
         """One that has its identity starts beside the api, and asks until it answers."""
         stack, folder = self._stack, self._stack.data.agent(number)
         if not folder.exists():
-            await booted.wait()
             await api.up.wait()
             new = folder.with_suffix(".new")
             shutil.rmtree(new, ignore_errors=True)

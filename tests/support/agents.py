@@ -12,6 +12,7 @@ import httpx
 import msgspec
 
 from stack.environment import clean
+from tests.support.tls import TRUSTED
 from tests.support.up import Up
 
 ENROL_S = 60
@@ -57,7 +58,7 @@ def operator(stack: Up) -> httpx.AsyncClient:
     """The operator's client of the public API."""
     known = msgspec.json.decode((stack.data / "operator.json").read_bytes(), type=dict[str, str])
     headers = {"Authorization": f"Bearer {known['api_key']}"}
-    return httpx.AsyncClient(base_url=known["url"], headers=headers, timeout=20)
+    return httpx.AsyncClient(base_url=known["url"], headers=headers, verify=TRUSTED, timeout=20)
 
 
 async def token(stack: Up, name: str) -> str:

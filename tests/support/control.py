@@ -24,6 +24,7 @@ from control.serve import bound, public
 from tests.support.nats import NatsServer, running_nats
 from tests.support.ports import free_ports
 from tests.support.servers import Databases, Store
+from tests.support.tls import TRUSTED
 from tests.support.up import ROOMY
 from wire.bencode import encode
 from wire.clock import utcnow
@@ -46,7 +47,7 @@ class Api(Struct, frozen=True):
     databases: Databases
 
     def client(self) -> httpx.AsyncClient:
-        return httpx.AsyncClient(base_url=self.url, trust_env=False, timeout=30)
+        return httpx.AsyncClient(base_url=self.url, verify=TRUSTED, trust_env=False, timeout=30)
 
     @asynccontextmanager
     async def member(self, name: str | None = None) -> AsyncIterator[httpx.AsyncClient]:
@@ -66,7 +67,9 @@ async def operating(plane: Plane, url: str) -> AsyncIterator[httpx.AsyncClient]:
     key = f"slk_{secrets.token_hex(4)}_{secrets.token_urlsafe(32)}"
     await bootstrap(plane.db, Bootstrap(f"{secrets.token_hex(6)}@example.org", PASSWORD, key), utcnow())
     headers = {"Authorization": f"Bearer {key}"}
-    async with httpx.AsyncClient(base_url=f"{url}/api/v1", headers=headers, trust_env=False, timeout=20) as http:
+    async with httpx.AsyncClient(
+        base_url=f"{url}/api/v1", headers=headers, verify=TRUSTED, trust_env=False, timeout=20
+    ) as http:
         yield http
 
 

@@ -19,6 +19,7 @@ from control.torrents.model import File, Torrent
 from control.transfers import claim as claims
 from control.transfers import grants, record
 from control.transfers.model import Object, Part, Transfer
+from tests.support.tls import TRUSTED
 from wire.clock import utcnow
 from wire.ids import AgentId, BootId, ClaimId, JobId, OrgId, PersonId, TorrentId, TransferId, new_id
 from wire.messages import (
@@ -207,7 +208,7 @@ class FakeAgent:
 
     async def put(self, grant: Grant, body: bytes) -> str:
         """The store's ETag."""
-        async with httpx.AsyncClient(trust_env=False, timeout=30) as http:
+        async with httpx.AsyncClient(verify=TRUSTED, trust_env=False, timeout=30) as http:
             answer = await http.put(grant.url, content=body, headers=grant.headers)
         assert answer.status_code == 200, answer.text
         return str(answer.headers["etag"].strip('"'))
@@ -298,7 +299,7 @@ def new_pool() -> str:
 
 async def read_object(store: Store, key: str) -> bytes:
     url = store.link(key, disposition="attachment", content_type="text/plain", now=utcnow(), expires_s=60)
-    async with httpx.AsyncClient(trust_env=False) as http:
+    async with httpx.AsyncClient(verify=TRUSTED, trust_env=False) as http:
         answer = await http.get(url)
         assert answer.status_code == 200, answer.text
         return answer.content

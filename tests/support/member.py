@@ -13,6 +13,8 @@ import httpx
 import msgspec
 from msgspec import Struct
 
+from tests.support.tls import TRUSTED
+
 WAIT_S = 120
 """How long a story may take before its test gives up."""
 CALL_TIMEOUT_S = 20
@@ -122,7 +124,10 @@ class Member:
         """The file as somebody with the link gets it: no session, no key."""
         digest = hashlib.sha256()
         url = await self.link(job_id, index)
-        async with httpx.AsyncClient(timeout=CALL_TIMEOUT_S) as anybody, anybody.stream("GET", url) as answer:
+        async with (
+            httpx.AsyncClient(verify=TRUSTED, timeout=CALL_TIMEOUT_S) as anybody,
+            anybody.stream("GET", url) as answer,
+        ):
             answer.raise_for_status()
             async for chunk in answer.aiter_bytes():
                 digest.update(chunk)
@@ -145,7 +150,7 @@ async def _events(answer: httpx.Response) -> AsyncIterator[Said]:
 @asynccontextmanager
 async def signed_up(api: str) -> AsyncIterator[Member]:
     """A new member of a new organisation."""
-    async with httpx.AsyncClient(base_url=api, timeout=CALL_TIMEOUT_S) as http:
+    async with httpx.AsyncClient(base_url=api, verify=TRUSTED, timeout=CALL_TIMEOUT_S) as http:
         member = Member(http, f"{secrets.token_hex(6)}@example.org", secrets.token_urlsafe(12))
         answer = await http.post("/api/v1/auth/register", json={"email": member.email, "password": member.password})
         assert answer.status_code == 201, answer.text

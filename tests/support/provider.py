@@ -18,6 +18,7 @@ from msgspec import Struct
 from stack import process
 from tests.support.ports import free_ports
 from tests.support.servers import ENV
+from tests.support.tls import TRUSTED
 
 READY_S = 30
 ROOT = Path(__file__).resolve().parents[2]
@@ -31,12 +32,12 @@ class Client(Struct, frozen=True):
     secret: str
 
     async def knows(self, subject: str, **claims: Any) -> None:
-        async with httpx.AsyncClient(base_url=self.issuer, trust_env=False, timeout=30) as http:
+        async with httpx.AsyncClient(base_url=self.issuer, verify=TRUSTED, trust_env=False, timeout=30) as http:
             assert (await http.put(f"/users/{subject}", json=claims)).status_code == 204
 
     async def consents(self, url: str, subject: str) -> dict[str, str]:
         """What the person does there; gives what the provider sends back with the browser."""
-        async with httpx.AsyncClient(trust_env=False, timeout=30) as http:
+        async with httpx.AsyncClient(verify=TRUSTED, trust_env=False, timeout=30) as http:
             assert (await http.get(url)).status_code == 200
             answer = await http.post(url, data={"sub": subject})
         assert answer.status_code == 302, answer.text
@@ -57,7 +58,7 @@ async def running(folder: Path, callback: str) -> AsyncIterator[Client]:
     )
     child = await process.start(command)
     try:
-        async with httpx.AsyncClient(base_url=issuer, trust_env=False) as http:
+        async with httpx.AsyncClient(base_url=issuer, verify=TRUSTED, trust_env=False) as http:
             await _until_up(http, child)
             made = (await http.post("/oauth2/clients", json={"redirect_uris": [callback]})).json()
         yield Client(issuer, made["client_id"], made["client_secret"])

@@ -20,6 +20,7 @@ from msgspec import Struct
 
 from control.config import Settings
 from control.errors import NotFound
+from control.outward import trusted
 from control.vault import CannotOpen, Vault
 from wire.units import HOUR_S, MIB, MINUTE_S
 
@@ -243,7 +244,7 @@ async def _fetch(method: str, url: str, kind: type[T], **more: Any) -> T:
     body = b""
     try:
         async with (
-            httpx.AsyncClient(timeout=ANSWER_S) as http,
+            httpx.AsyncClient(verify=trusted(), timeout=ANSWER_S) as http,
             http.stream(method, url, **more) as answer,
         ):
             async for chunk in answer.aiter_bytes():

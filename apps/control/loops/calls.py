@@ -12,6 +12,7 @@ from prometheus_client import Counter
 
 from control.flags import service as flags
 from control.flags.service import Flag
+from control.outward import trusted
 from control.plane import Plane
 from control.webhooks import calls, sending, signing
 from control.webhooks.calls import Due
@@ -61,7 +62,7 @@ async def _tell(plane: Plane, due: Due) -> None:
     if due.secrets:
         headers = signing.headers(due.secrets, f"msg_{due.id}", utcnow(), due.body)
         allow = plane.settings.webhook_ranges
-        outcome = await sending.post(due.url, {**headers, **sending.HEADERS}, due.body, allow, sending.public_tls())
+        outcome = await sending.post(due.url, {**headers, **sending.HEADERS}, due.body, allow, trusted())
     async with plane.working() as tx:
         state = await calls.settle(tx, due, outcome, plane.settings, utcnow())
     word = "again" if state is CallState.QUEUED else state or "overtaken"

@@ -10,7 +10,6 @@ import ssl
 import time
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
-from functools import cache
 from ipaddress import ip_address
 
 import httpx
@@ -70,12 +69,6 @@ def why_not(url: str, allow: Allow) -> str | None:
 
 def _port_allowed(port: int | None) -> bool:
     return port is None or port in PORTS or port >= 1024
-
-
-@cache
-def public_tls() -> ssl.SSLContext:
-    """Made once: it reads some hundred certificates."""
-    return httpx.create_ssl_context(trust_env=False)
 
 
 async def post(url: str, headers: Mapping[str, str], body: bytes, allow: Allow, tls: ssl.SSLContext) -> Outcome:

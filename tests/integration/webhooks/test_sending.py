@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from control.outward import trusted
 from control.webhooks import sending
-from control.webhooks.sending import Outcome, post, public_tls
+from control.webhooks.sending import Outcome, post
 from stack.certificates import Names, keep_fresh, make_ca, pair, server_names
 from tests.support.receiver import Receiver, answer, receiving
 from wire.addresses import Allow, parse_allow
@@ -18,7 +19,7 @@ LOOPBACK = parse_allow(["127.0.0.0/8", "::1/128"])
 
 
 async def sent(url: str, allow: Allow = LOOPBACK, tls: ssl.SSLContext | None = None) -> Outcome:
-    return await post(url, {"webhook-id": "msg_x"}, b"{}", allow, tls or public_tls())
+    return await post(url, {"webhook-id": "msg_x"}, b"{}", allow, tls or trusted())
 
 
 async def test_a_name_that_leads_inside_is_not_contacted(receiver: Receiver) -> None:

@@ -4,7 +4,8 @@ import asyncio
 import os
 import signal
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from http import HTTPStatus
 from typing import Any
 
@@ -105,10 +106,8 @@ async def _fall(w: World, blow: Blow) -> None:
             for pid in _pids(w, blow.target):
                 os.kill(pid, signal.SIGKILL)
         case "freeze":
-            frozen = _pids(w, blow.target)
-            _each_with_its_children(frozen, signal.SIGSTOP)
-            await asyncio.sleep(blow.for_s)
-            _each_with_its_children(frozen, signal.SIGCONT)
+            with held_still(_pids(w, blow.target)):
+                await asyncio.sleep(blow.for_s)
         case "slow":
             w.proxy.up.rate = SLOW_RATE
             await asyncio.sleep(blow.for_s)
@@ -120,6 +119,16 @@ async def _fall(w: World, blow: Blow) -> None:
                 await control_bus.delete_streams(w.stack)
 
 
+@contextmanager
+def held_still(pids: list[int]) -> Iterator[None]:
+    """With their children: PostgreSQL is many processes. One that is killed meanwhile needs nothing."""
+    _each(pids, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        _each(pids, signal.SIGCONT)
+
+
 def _pids(w: World, target: str) -> list[int]:
     """None while it is being started again."""
     if target.startswith(AGENT):
@@ -127,8 +136,7 @@ def _pids(w: World, target: str) -> list[int]:
     return w.stack.pids(target)
 
 
-def _each_with_its_children(pids: list[int], what: signal.Signals) -> None:
-    """PostgreSQL is many processes. One that was killed meanwhile needs nothing."""
+def _each(pids: list[int], what: signal.Signals) -> None:
     for pid in pids:
         with suppress(ProcessLookupError):
             os.killpg(pid, what)

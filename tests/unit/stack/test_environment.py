@@ -11,6 +11,7 @@ from stack import environment, ports, programs, secrets
 from stack.config import Settings
 from stack.data import Data
 from stack.errors import CannotStart
+from stack.process import Command
 from wire.settings import read
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
@@ -22,9 +23,15 @@ def stack(tmp_path: Path, host: str = "127.0.0.1", sets: str = "", *, demo: bool
     return programs.describe(settings, Data(tmp_path), ports.row(9000), known)
 
 
-@pytest.mark.parametrize("verb", ["api", "work", "db-upgrade", "bootstrap"])
-def test_the_control_plane_knows_every_setting_it_is_given(tmp_path: Path, verb: str) -> None:
-    settings = read(ControlSettings, programs.control(stack(tmp_path), verb).env)
+def control(described: programs.Stack) -> dict[str, Command]:
+    return {verb: programs.control(described, verb) for verb in ("api", "work")} | {
+        "migrate": programs.migrate(described)
+    }
+
+
+@pytest.mark.parametrize("program", ["api", "work", "migrate"])
+def test_the_control_plane_knows_every_setting_it_is_given(tmp_path: Path, program: str) -> None:
+    settings = read(ControlSettings, control(stack(tmp_path))[program].env)
     assert settings.store_url == "http://127.0.0.1:9003"
     assert settings.nats_keys_file.exists()
     assert settings.ca_cert_file.exists()
@@ -32,12 +39,9 @@ def test_the_control_plane_knows_every_setting_it_is_given(tmp_path: Path, verb:
 
 
 def test_the_owner_of_the_tables_is_known_only_where_tables_are_made(tmp_path: Path) -> None:
-    described = stack(tmp_path)
-    owners = {
-        verb for verb in ("api", "work", "db-upgrade", "bootstrap")
-        if "SEEDLIFT_OWNER_DATABASE_URL" in programs.control(described, verb).env
-    }  # fmt: skip
-    assert owners == {"db-upgrade", "bootstrap"}
+    programs_of_control = control(stack(tmp_path)).items()
+    owners = {name for name, command in programs_of_control if "SEEDLIFT_OWNER_DATABASE_URL" in command.env}
+    assert owners == {"migrate"}
 
 
 def test_an_agent_knows_every_setting_it_is_given_and_lets_nobody_in(tmp_path: Path) -> None:

@@ -24,13 +24,12 @@ class Answer(BaseHTTPRequestHandler):
     do_POST = do_GET
 
 
-match sys.argv[1]:
-    case "api":
+match sys.argv[1:]:
+    case ["api"]:
         ThreadingHTTPServer(("127.0.0.1", int(os.environ["SEEDLIFT_PORT"])), Answer).serve_forever()
-    case "work":
+    case ["work"]:
         ThreadingHTTPServer(("127.0.0.1", int(os.environ["SEEDLIFT_METRICS_PORT"])), Answer).serve_forever()
-    case "bootstrap":
+    case ["db-upgrade", "bootstrap"]:
+        assert os.environ["SEEDLIFT_OWNER_DATABASE_URL"]
         asked = json.load(sys.stdin)
         print(json.dumps({"admin_created": asked["admin_password"] is not None}))
-    case "db-upgrade":
-        assert os.environ["SEEDLIFT_OWNER_DATABASE_URL"]
