@@ -91,7 +91,8 @@ def _join(session: lt.session, torrent: Path, folder: Path) -> lt.torrent_handle
     add = lt.load_torrent_file(str(torrent))
     add.trackers = []
     add.save_path = str(folder)
-    add.flags = lt.torrent_flags.disable_pex | lt.torrent_flags.update_subscribe
+    flags = lt.torrent_flags
+    add.flags = flags.apply_ip_filter | flags.disable_pex | flags.update_subscribe
     return session.add_torrent(add)
 
 

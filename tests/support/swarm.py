@@ -82,7 +82,8 @@ async def swarm(
         assert magnet, "the seeder did not start"
         yield Swarm((folder / f"{content.name}.torrent").read_bytes(), magnet, content, process)
     finally:
-        process.terminate()
+        if process.returncode is None:
+            process.terminate()
         await process.wait()
 
 

@@ -22,7 +22,7 @@ from control.torrents import service as torrents
 from control.torrents.blocklist import BLOCKED
 from control.torrents.model import Torrent
 from control.transfers import moves, release
-from control.transfers.held import held
+from control.transfers.held import held, torrent_of
 from control.transfers.model import Transfer
 from telemetry import logs
 from wire.addresses import filter_trackers, filter_web_seeds, parse_allow
@@ -116,8 +116,8 @@ async def _tell_jobs(tx: Tx, settings: Settings, transfer: Transfer, read: Read)
 
 async def raw_info(plane: Plane, agent: AgentId, transfer_id: UUID, epoch: int) -> bytes:
     async with plane.working() as tx:
-        transfer = await held(tx, agent, transfer_id, epoch, lock=False)
-        raw = await tx.scalar(select(Torrent.info).where(Torrent.id == transfer.torrent_id))
+        torrent = await torrent_of(tx, agent, transfer_id, epoch)
+        raw = await tx.scalar(select(Torrent.info).where(Torrent.id == torrent))
     if raw is None:
         raise Conflict("The metadata is not known yet.", code="no_metadata")
     return raw

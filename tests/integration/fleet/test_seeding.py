@@ -3,8 +3,10 @@
 import datetime as dt
 
 import pytest
+from sqlalchemy import update
 
 from control.audit.service import Actor
+from control.errors import Conflict
 from control.fleet import duties, pools, service
 from control.jobs import service as jobs
 from control.jobs import steer
@@ -15,6 +17,8 @@ from control.plane import Plane
 from control.plans import service as plans
 from control.plans.limits import OwnLimits
 from control.seeding import Seeding, SeedWhen
+from control.torrents import metadata
+from control.torrents.model import Torrent
 from tests.support.fleet import FakeAgent, Wanted, add_agent, add_transfer, claimed, new_pool, read_job, read_transfer
 from wire.clock import utcnow
 from wire.messages import Claimed, Found, Rates, Verdict
@@ -239,3 +243,19 @@ async def test_nobody_elses_word_moves_a_seed(plane: Plane) -> None:
     assert (await told(other, wanted, 10**9)).standing == "stale"
     assert (await told(agent, wanted, 1)).seeds
     assert (await shown(plane, wanted)).given_bytes == 1
+
+
+async def test_its_agent_alone_reads_what_it_is_of_and_as_long_as_it_is_open(plane: Plane) -> None:
+    """A new boot has the bytes on its disk, and must ask which these are."""
+    wanted, agent = await stored(plane, new_pool())
+    epoch = agent.holds[wanted.transfer].epoch
+    async with plane.working() as tx:
+        await tx.execute(update(Torrent).where(Torrent.id == wanted.torrent).values(info=b"d4:name1:xe"))
+    assert await metadata.raw_info(plane, agent.id, wanted.transfer, epoch) == b"d4:name1:xe"
+    other = await add_agent(plane, agent.pool)
+    for who, at in ((other.id, epoch), (agent.id, epoch - 1)):
+        with pytest.raises(Conflict):
+            await metadata.raw_info(plane, who, wanted.transfer, at)
+    assert (await told(agent, wanted, 10**9)).standing == "stale"
+    with pytest.raises(Conflict):
+        await metadata.raw_info(plane, agent.id, wanted.transfer, epoch)
