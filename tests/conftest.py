@@ -12,12 +12,23 @@ pytest_plugins = ["tests.support.servers", "tests.support.control", "tests.suppo
 
 ROOT = Path(__file__).parent.parent
 STACK = "the stack"
+BARE = "the stack without agents"
+APART = (
+    "tests/integration/fleet/test_failing.py",
+    "tests/integration/fleet/test_urls.py",
+    "tests/integration/fleet/test_versions.py",
+    "tests/integration/control/test_document.py",
+    "tests/integration/control/test_every_operation.py",
+)
+"""Of integration tests' folders, so that none is what all others wait for; they take a minute each."""
 LONGEST = (
+    "tests/system/test_survival.py",
     "tests/integration/fleet",
     "tests/integration/control",
-    "tests/system/test_survival.py",
+    *APART,
     "tests/integration/people",
     STACK,
+    BARE,
     "tests/system/test_takeover.py",
     "tests/system/test_fleet.py",
     "tests/system/test_window.py",
@@ -30,7 +41,7 @@ MODULES_OWN = re.compile(r"""^@pytest\.fixture\(scope="module"\)\nasync def (\w+
 
 class ByServers(LoadScopeScheduling):  # type: ignore[misc] # xdist is not typed
     """Those that share servers run one after another in one worker: a folder of integration tests, the stories that a
-    module tells on servers of its own, and all that are told on the one stack that they leave whole."""
+    module tells on servers of its own, and all that are told on one of the stacks that they leave whole."""
 
     def _split_scope(self, nodeid: str) -> str:
         return _shares(nodeid)
@@ -54,7 +65,7 @@ def _shares(nodeid: str) -> str:
     path, _, test = nodeid.partition("::")
     folder = path.rpartition("/")[0]
     if folder.startswith("tests/integration"):
-        return folder
+        return path if path in APART else folder
     if folder != "tests/system":
         return path
     return _stories(path).get(test.partition("[")[0], nodeid)
@@ -70,6 +81,8 @@ def _stories(path: str) -> dict[str, str]:
         asked = set(re.findall(r"\w+(?=:)", arguments))
         if asked & {"stack", "member"}:
             found[test] = STACK
+        elif "bare" in asked:
+            found[test] = BARE
         elif asked & of_module:
             found[test] = path
     return found

@@ -18,6 +18,8 @@ from tests.support.up import Up
 ENROL_S = 60
 READY_S = 30
 STOP_S = 35
+GONE_S = 60
+"""Longer than a lease, and until it is noticed."""
 
 
 class Hand:
@@ -105,6 +107,13 @@ async def until_state(stack: Up, name: str, state: str, limit_s: float = READY_S
     async with asyncio.timeout(limit_s):
         while (await listed(stack)).get(name, {}).get("state") != state:
             await asyncio.sleep(0.1)
+
+
+async def until_none_is_left(stack: Up, limit_s: float = GONE_S) -> None:
+    """Of those that were killed, their leases as well."""
+    async with asyncio.timeout(limit_s):
+        while any(agent["state"] == "ready" for agent in (await listed(stack)).values()):
+            await asyncio.sleep(0.5)
 
 
 async def until_boot_after(stack: Up, name: str, boot: object, limit_s: float = READY_S) -> None:

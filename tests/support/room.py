@@ -30,7 +30,8 @@ from tests.support.proxy import StoreProxy, open_proxy
 from wire.clock import utcnow
 
 READY_S = 20.0
-TICK_S = 2.0
+TICK_S = 10.0
+"""A second here: what is nudged does not wait for it, and whoever looks more often keeps everybody from working."""
 LOG_CHARS = 5_000
 """Of its end, where a test fails."""
 LIMITED = """

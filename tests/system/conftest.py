@@ -1,4 +1,4 @@
-"""One stack for the stories that leave it whole; those that break things start their own."""
+"""A stack for the stories that leave it whole, and one for those that bring agents; others start their own."""
 
 from collections.abc import AsyncIterator, Generator, Iterator
 from pathlib import Path
@@ -30,6 +30,14 @@ def pytest_runtest_makereport(item: pytest.Function) -> Generator[None, pytest.T
 async def stack() -> AsyncIterator[up.Up]:
     with open_folder() as folder:
         async with up.running(folder, demo=True) as running:
+            yield running
+
+
+@pytest.fixture(scope="session")
+async def bare() -> AsyncIterator[up.Up]:
+    """Without agents: each story brings its own."""
+    with open_folder() as folder:
+        async with up.running(folder, "--agents", "0") as running:
             yield running
 
 

@@ -46,14 +46,13 @@ async def counts(member: Member) -> Counter[str]:
     return Counter((await member.http.get("/api/v1/jobs", params={"limit": 1})).json()["counts"])
 
 
-async def test_more_than_a_hundred_transfers_end_as_their_scripts_say(tmp_path: Path) -> None:
+async def test_more_than_a_hundred_transfers_end_as_their_scripts_say(bare: up.Up, tmp_path: Path) -> None:
     torrents = [torrent_file(f"many-{number}", size=SIZE) for number in range(COUNT)]
     async with (
-        up.running(tmp_path / "stack", "--agents", "0") as stack,
-        agents.running(stack, "sim", tmp_path / "sim", agent_slots=SLOTS, agent_sim=SCRIPT) as agent,
+        agents.running(bare, "sim", tmp_path / "sim", agent_slots=SLOTS, agent_sim=SCRIPT) as agent,
         AsyncExitStack() as signed,
     ):
-        members = [await signed.enter_async_context(signed_up(stack.api)) for _ in range(MEMBERS)]
+        members = [await signed.enter_async_context(signed_up(bare.api)) for _ in range(MEMBERS)]
         jobs = [await added(member, torrents[at::MEMBERS]) for at, member in enumerate(members)]
         for member, mine in zip(members, jobs, strict=True):
             expected = Counter(map(ends_of, mine.values()))

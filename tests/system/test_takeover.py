@@ -1,14 +1,16 @@
 """An agent dies for good: another finishes its work, and what the store had acknowledged is not sent again."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 
 from tests.support import agents, bucket, up
-from tests.support.member import WAIT_S, signed_up
+from tests.support.member import WAIT_S, Member, signed_up
 from tests.support.ports import free_row
 from tests.support.proxy import open_proxy
-from tests.support.swarm import swarm
+from tests.support.swarm import Swarm, swarm
 from tests.system.test_survival import PATIENCE, RATE, SIZES, all_there_once, midway
 from wire.clock import utcnow
 
@@ -35,51 +37,48 @@ async def test_another_agent_finishes_and_no_acknowledged_part_is_put_again(tmp_
                         await all_there_once(stack, member, job["id"], slow)
 
 
-async def test_an_agent_under_up_that_was_killed_comes_back_as_a_new_boot(tmp_path: Path) -> None:
-    async with up.running(tmp_path / "stack", sets=PATIENCE) as stack:
-        async with swarm(tmp_path, SIZES, rate_bytes=RATE) as slow, signed_up(stack.api) as member:
-            job = await member.add_torrent(slow.torrent)
-            await midway(member, job["id"])
-            boot = (await agents.listed(stack))["local-1"]["boot"]
-            stack.kill("agent")
-            await member.until(job["id"], "completed")
-            await agents.until_boot_after(stack, "local-1", boot)
-            await all_there_once(stack, member, job["id"], slow)
+async def test_an_agent_that_is_stopped_hands_its_work_over_at_once(bare: up.Up, tmp_path: Path) -> None:
+    async with two_at_it(bare, tmp_path) as (member, source, job, holder):
+        assert await holder.stop() == 0
+        left_at = utcnow()
+        await member.until(job, "completed")
+        await taken_up_soon_after(left_at, member, job)
+        await all_there_once(bare, member, job, source)
 
 
-async def test_an_agent_that_is_stopped_hands_its_work_over_at_once(tmp_path: Path) -> None:
-    """With leases as long as in production: nobody waited for one to expire."""
-    async with up.running(tmp_path / "stack", "--agents", "0") as stack, signed_up(stack.api) as member:
-        async with (
-            agents.running(stack, "first", tmp_path / "first") as first,
-            agents.running(stack, "second", tmp_path / "second") as second,
-            swarm(tmp_path, SIZES, rate_bytes=RATE // 4) as slow,
-        ):
-            job = await member.add_torrent(slow.torrent)
-            holder = await taken_by(stack, first, second)
-            await midway(member, job["id"], share=0.2)  # a busy machine hears of it late, and there must be more to do
-            assert await holder.stop() == 0
-            left_at = utcnow()
-            await member.until(job["id"], "completed")
-            taken_up = [e for e in await member.timeline(job["id"]) if e["to_state"] == "downloading"]
-            assert len(taken_up) == 2
-            assert datetime.fromisoformat(taken_up[1]["at"]) - left_at < timedelta(seconds=LEASE_S)
-            await all_there_once(stack, member, job["id"], slow)
+async def test_an_agent_retired_in_mid_transfer_is_replaced_at_once(bare: up.Up, tmp_path: Path) -> None:
+    async with two_at_it(bare, tmp_path) as (member, source, job, holder):
+        known = (await agents.listed(bare))[holder.name]
+        async with agents.operator(bare) as http:
+            answer = await http.post(f"/api/v1/fleet/agents/{known['id']}/retire", json={"reason": "sold"})
+            assert answer.status_code == 200
+        retired_at = utcnow()
+        await member.until(job, "completed")
+        await taken_up_soon_after(retired_at, member, job)
+        await all_there_once(bare, member, job, source)
 
 
-async def test_an_agent_retired_in_mid_transfer_is_replaced_at_once(tmp_path: Path) -> None:
-    """Its lease would last longer than this test may take."""
-    sets = ["control.lease_s=600"]
-    async with up.running(tmp_path / "stack", "--agents", "2", sets=sets) as stack, signed_up(stack.api) as member:
-        async with swarm(tmp_path, SIZES, rate_bytes=RATE) as slow:
-            job = await member.add_torrent(slow.torrent)
-            await midway(member, job["id"])
-            holder = next(a for a in (await agents.listed(stack)).values() if a["running"])
-            async with agents.operator(stack) as http:
-                answer = await http.post(f"/api/v1/fleet/agents/{holder['id']}/retire", json={"reason": "sold"})
-                assert answer.status_code == 200
-            await member.until(job["id"], "completed")
-            await all_there_once(stack, member, job["id"], slow)
+@asynccontextmanager
+async def two_at_it(stack: up.Up, folder: Path) -> AsyncIterator[tuple[Member, Swarm, str, agents.Hand]]:
+    """One of two agents holds a transfer that has begun."""
+    names = [f"{folder.name}-{number}" for number in (1, 2)]
+    async with (
+        agents.running(stack, names[0], folder / names[0]) as first,
+        agents.running(stack, names[1], folder / names[1]) as second,
+        swarm(folder, SIZES, rate_bytes=RATE // 4) as source,
+        signed_up(stack.api) as member,
+    ):
+        job = await member.add_torrent(source.torrent)
+        holder = await taken_by(stack, first, second)
+        await midway(member, job["id"], share=0.2)  # a busy machine hears of it late, and there must be more to do
+        yield member, source, job["id"], holder
+
+
+async def taken_up_soon_after(left_at: datetime, member: Member, job: str) -> None:
+    """Nobody waited for a lease to expire."""
+    taken_up = [event for event in await member.timeline(job) if event["to_state"] == "downloading"]
+    assert len(taken_up) == 2
+    assert datetime.fromisoformat(taken_up[1]["at"]) - left_at < timedelta(seconds=LEASE_S)
 
 
 async def taken_by(stack: up.Up, *hands: agents.Hand) -> agents.Hand:

@@ -43,15 +43,14 @@ class Watch:
         return occupied_below(self._folder)
 
 
-async def test_two_are_stored_whole_through_a_disk_that_is_smaller_than_either(tmp_path: Path) -> None:
+async def test_two_are_stored_whole_through_a_disk_that_is_smaller_than_either(bare: up.Up, tmp_path: Path) -> None:
     """Small files, pads and pieces that two files share included; killed on their way, they go on."""
     home = tmp_path / "agent"
     async with (
-        up.running(tmp_path / "stack", "--agents", "0", sets=PATIENCE) as stack,
-        agents.running(stack, "narrow", home, agent_disk_bytes=BUDGET) as agent,
+        agents.running(bare, "narrow", home, agent_disk_bytes=BUDGET) as agent,
         swarm(tmp_path, SIZES, rate_bytes=RATE) as one,
         swarm(tmp_path, SIZES, rate_bytes=RATE, kind="hybrid", seed=2) as other,
-        signed_up(stack.api) as member,
+        signed_up(bare.api) as member,
         asyncio.TaskGroup() as group,
     ):
         watch = Watch(home)
@@ -63,7 +62,7 @@ async def test_two_are_stored_whole_through_a_disk_that_is_smaller_than_either(t
         for job, _ in jobs:
             await member.until(job["id"], "completed")
         for job, source in jobs:
-            await all_there_once(stack, member, job["id"], source)
+            await all_there_once(bare, member, job["id"], source)
         watching.cancel()
         assert 0 < watch.peak <= BUDGET + SLACK
         await until_empty(home)
