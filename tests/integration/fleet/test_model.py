@@ -3,9 +3,11 @@
 import asyncio
 import datetime as dt
 from collections.abc import Coroutine
+from types import ModuleType
 from typing import Any, TypeVar
 
 import hypothesis
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -19,12 +21,14 @@ from hypothesis.stateful import (
 from sqlalchemy import select, update
 
 from control.audit.service import Actor
+from control.db import Tx
 from control.errors import Conflict
 from control.fleet.model import Agent
-from control.jobs import steer
+from control.jobs import follow, steer
 from control.jobs.model import Event
 from control.loops import dispatch, finish, lost
 from control.plane import Plane
+from control.transfers import claim, record, release, retry, stored
 from control.transfers.model import Transfer
 from tests.support.fleet import (
     FakeAgent,
@@ -226,8 +230,11 @@ class Machine(RuleBasedStateMachine):
     def holds(self) -> bool:
         return self.model.holder is not None
 
-    def may_store(self) -> bool:
-        return self.holds() and self.model.intent is Intent.RUN and len(self.model.stored) < len(SIZES)
+    def takes(self, agent: int) -> bool:
+        """Somebody has it then, if it is to be had."""
+        if not self.holds():
+            self.claims(agent)
+        return self.holds()
 
     def says(self, **what: Any) -> Verdict:
         """By whoever holds it; and it is answered with what should be."""
@@ -243,15 +250,18 @@ class Machine(RuleBasedStateMachine):
         assert verdict.standing == "ok"
         return verdict
 
-    @precondition(holds)
-    @rule(phase=st.sampled_from(Phase))
-    def reports(self, phase: Phase) -> None:
-        assert self.says(phase=phase).intent is self.model.intent
+    @rule(agent=AGENTS, phase=st.sampled_from(Phase))
+    def reports(self, agent: int, phase: Phase) -> None:
+        if self.takes(agent):
+            assert self.says(phase=phase).intent is self.model.intent
 
-    @precondition(may_store)
-    @rule()
-    def stores_a_file(self) -> None:
-        file = len(self.model.stored)
+    @precondition(lambda self: self.model.intent is Intent.RUN and len(self.model.stored) < len(SIZES))
+    @rule(agent=AGENTS)
+    def stores_a_file(self, agent: int) -> None:
+        if self.takes(agent):
+            self.stores(len(self.model.stored))
+
+    def stores(self, file: int) -> None:
         agent = self.agents[self.model.holder or 0]
 
         async def put() -> FileStored:
@@ -265,17 +275,25 @@ class Machine(RuleBasedStateMachine):
         self.model.done = self.model.done or len(self.model.stored) == len(SIZES)
         self.says(phase=Phase.RUNNING, files=[stored], done=len(self.model.stored) == len(SIZES))
 
-    @precondition(holds)
-    @rule(retryable=st.booleans())
-    def fails(self, retryable: bool) -> None:
+    @rule(agent=AGENTS, retryable=st.booleans())
+    def cannot(self, agent: int, retryable: bool) -> None:
+        if self.takes(agent):
+            self.fails(retryable=retryable)
+
+    def fails(self, *, retryable: bool) -> None:
         self.says(phase=Phase.RUNNING, failure=Failure(f"model_{retryable}".lower(), "Said.", retryable=retryable))
         self.model.fails(retryable=retryable)
 
-    @precondition(holds)
-    @rule()
-    def hands_over(self) -> None:
-        self.says(phase=Phase.RUNNING, handover=True)
-        self.model.lets_go()
+    @rule(agent=AGENTS, times=st.integers(2, 2 * TRIES))
+    def is_tried_again_and_again(self, agent: int, times: int) -> None:
+        for _ in range(times):
+            self.cannot(agent, retryable=True)
+
+    @rule(agent=AGENTS)
+    def hands_over(self, agent: int) -> None:
+        if self.takes(agent):
+            self.says(phase=Phase.RUNNING, handover=True)
+            self.model.lets_go()
 
     @precondition(lambda self: self.holds() and self.model.reported)
     @rule()
@@ -356,7 +374,7 @@ class Machine(RuleBasedStateMachine):
             self.do(end())
 
 
-async def test_whatever_happens_to_them_job_and_transfer_are_what_the_model_says(plane: Plane) -> None:
+async def played(plane: Plane) -> None:
     Machine.plane, Machine.loop = plane, asyncio.get_running_loop()
     bounded = settings(
         max_examples=EXAMPLES,
@@ -364,7 +382,47 @@ async def test_whatever_happens_to_them_job_and_transfer_are_what_the_model_says
         derandomize=True,
         database=None,
         phases=[hypothesis.Phase.generate],  # steps are told as they were: to shrink them takes minutes
+        report_multiple_bugs=False,
         deadline=None,
         suppress_health_check=list(HealthCheck),
     )
     await asyncio.to_thread(run_state_machine_as_test, Machine, settings=bounded)
+
+
+async def test_whatever_happens_to_them_job_and_transfer_are_what_the_model_says(plane: Plane) -> None:
+    await played(plane)
+
+
+async def nothing(*_: object, **__: object) -> None:
+    """Done."""
+
+
+async def same_epoch(_: object, transfer: Transfer) -> int:
+    return max(1, transfer.epoch)
+
+
+async def nothing_new(*_: object) -> stored.Recorded:
+    return stored.NOTHING
+
+
+async def as_if_in_order(tx: Tx, transfer: Transfer, _: object, *, now: dt.datetime, who: str, why: str) -> None:
+    await release.after_handover(tx, transfer, now=now, who=who, why=why)
+
+
+@pytest.mark.parametrize(
+    ("where", "what", "instead"),
+    [
+        (claim, "_next_epoch", same_epoch),
+        (follow, "jobs_of", nothing),
+        (release, "after_loss", as_if_in_order),
+        (retry, "is_last", lambda tries: False),
+        (record, "_give_away", nothing),
+        (stored, "record_files", nothing_new),
+    ],
+)
+async def test_the_model_sees_what_a_bug_would_do(
+    plane: Plane, monkeypatch: pytest.MonkeyPatch, where: ModuleType, what: str, instead: object
+) -> None:
+    monkeypatch.setattr(where, what, instead)
+    with pytest.raises(AssertionError):
+        await played(plane)
