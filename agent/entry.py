@@ -31,6 +31,7 @@ def _add(held: Transfer, kind: InEngine, engine: Engine, disk: Disk) -> Add:
         peers=[*map(_endpoint, spec.peers), *engine.known_peers(spec.transfer)],
         steering=held.steering,
         info=held.raw_info if content else None,
+        layers=held.raw_layers,
         priorities=held.book.priorities(bounded=held.holes is not None) if content and held.book else (),
         sizes=[(file.index, file.size_bytes) for file in held.info.content] if content and held.info else (),
         gives=held.holes is None and spec.steer.gives,

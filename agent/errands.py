@@ -35,6 +35,8 @@ class Errands(Struct, frozen=True):
     async def fetch_info(self, held: Transfer) -> Event:
         spec = held.spec
         held.raw_info = await self.fleet.patiently(partial(self.fleet.info, spec.transfer, spec.epoch))
+        if spec.v2:
+            held.raw_layers = await self.fleet.patiently(partial(self.fleet.layers, spec.transfer, spec.epoch))
         return InfoFetched(spec.transfer)
 
     async def judge(self, held: Transfer) -> Event:

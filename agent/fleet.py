@@ -168,6 +168,11 @@ class Fleet:
     async def info(self, transfer: TransferId, epoch: int) -> bytes:
         return await self._ask("GET", _info_url(transfer), params={"epoch": epoch}, timeout=INFO_S)
 
+    async def layers(self, transfer: TransferId, epoch: int) -> bytes | None:
+        """None: whoever brought it in did not know them."""
+        url = f"/fleet/transfers/{transfer}/layers"
+        return await self._ask("GET", url, params={"epoch": epoch}, timeout=INFO_S) or None
+
     async def judge(self, transfer: TransferId, epoch: int, info: bytes) -> MetadataVerdict:
         raw = await self._ask(
             "PUT",

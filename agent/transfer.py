@@ -68,6 +68,7 @@ class Transfer:
         self.spec = spec
         self.journal = journal
         self.raw_info: bytes | None = None
+        self.raw_layers: bytes | None = None
         self.info: Listing | None = None
         self.book: Book | None = None
         self.holes: Holes | None = None

@@ -35,6 +35,8 @@ class Add(Struct, frozen=True):
     peers: Sequence[tuple[str, int]]
     steering: Steering = Steering()
     info: bytes | None = None
+    layers: bytes | None = None
+    """Its `piece layers`, of version 2; without them peers are asked for them."""
     priorities: Sequence[int] = ()
     sizes: Sequence[tuple[int, int]] = ()
     """(index, size) of every file that is no padding and no symlink, as `wire` reads them: they must be what the engine

@@ -336,7 +336,8 @@ def _hashes(v1: str | None, v2: str | None) -> lt.info_hash_t:
 
 
 def _with_info(add: Add) -> lt.add_torrent_params:
-    torrent = b"d4:info" + (add.info or b"") + b"e"
+    layers = b"12:piece layers" + add.layers if add.layers else b""
+    torrent = b"d4:info" + (add.info or b"") + layers + b"e"
     try:
         # Its stub names another dict than the limits that it really takes.
         params: lt.add_torrent_params = lt.load_torrent_buffer(torrent, load_limits())  # type: ignore[call-overload]

@@ -13,6 +13,7 @@ from wire.bencode import Bencoded, decode, decode_with_spans
 from wire.errors import BadBencode, BadTorrent
 from wire.filelist import Dict, Entry, FileKind, listed, piece_length_of, raw_name_of, refuse, says_something
 from wire.infohash import V2_BYTES, InfoHashes, hashes_of
+from wire.merkle import root_of
 from wire.names import clean_name, clean_path, unique_paths
 
 PIECES_MAX = 2_097_152
@@ -22,6 +23,8 @@ WEB_SEEDS_MAX = 100
 URL_BYTES_MAX = 2_048
 COMMENT_CHARS_MAX = 2_000
 """Of these four the rest is left out, not refused: none of it is content."""
+
+LAYERS = b"piece layers"
 
 _CODES = {
     "too_large": "torrent_too_large",
@@ -72,6 +75,8 @@ class Torrent(Struct, frozen=True):
     info: Info
     raw_info: bytes
     """The info dict as it stands: what was hashed."""
+    layers: bytes | None
+    """Its `piece layers` as they stand, if they are all there: nobody has to be asked for hashes of version 2."""
     trackers: tuple[tuple[str, ...], ...]
     """Tiers; as the torrent says, addresses not judged."""
     web_seeds: tuple[str, ...]
@@ -92,10 +97,11 @@ def parse_torrent(data: bytes) -> Torrent:
         refuse("torrent_malformed", "it has no info dictionary")
     raw_info = data[slice(*spans[b"info"])]
     entries = listed(info)
-    _check_layers(torrent.get(b"piece layers"), entries, info)
+    whole = _judge_layers(torrent.get(LAYERS), entries, info)
     return Torrent(
         info=_info(raw_info, info, entries),
         raw_info=raw_info,
+        layers=data[slice(*spans[LAYERS])] if whole else None,
         trackers=_trackers(torrent),
         web_seeds=_urls(torrent.get(b"url-list"))[:WEB_SEEDS_MAX],
         http_seeds=_urls(torrent.get(b"httpseeds"))[:WEB_SEEDS_MAX],
@@ -163,19 +169,23 @@ def _numbered(entries: list[Entry]) -> tuple[File, ...]:
     return tuple(files)
 
 
-def _check_layers(layers: Bencoded | None, entries: list[Entry], info: Dict) -> None:
-    """Hashes of a v2 file's pieces. They may be missing, since peers have them too, but not of another length."""
+def _judge_layers(layers: Bencoded | None, entries: list[Entry], info: Dict) -> bool:
+    """Hashes of a v2 file's pieces. They may be missing, since peers have them too, but not be wrong. Whether they are
+    all there."""
     if layers is None:
-        return
+        return False
     if not isinstance(layers, dict):
         refuse("torrent_malformed", "its piece layers are not a dictionary")
     piece_length = piece_length_of(info)
-    for entry in entries:
-        if entry.root is None or entry.size_bytes <= piece_length or entry.root not in layers:
+    needed = {e.root: e.size_bytes for e in entries if e.root is not None and e.size_bytes > piece_length}
+    for root, size_bytes in needed.items():
+        if (layer := layers.get(root)) is None:
             continue
-        layer = layers[entry.root]
-        if not isinstance(layer, bytes) or len(layer) != V2_BYTES * -(-entry.size_bytes // piece_length):
+        if not isinstance(layer, bytes) or len(layer) != V2_BYTES * -(-size_bytes // piece_length):
             refuse("torrent_bad_pieces", "a piece layer does not have the length of its file")
+        if root_of(layer, piece_length) != root:
+            refuse("torrent_bad_pieces", "a piece layer is not that of its file")
+    return bool(needed) and needed.keys() <= layers.keys()
 
 
 def _trackers(torrent: Dict) -> tuple[tuple[str, ...], ...]:

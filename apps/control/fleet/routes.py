@@ -120,6 +120,14 @@ async def read_info(
     return Response(raw, media_type="application/octet-stream")
 
 
+@get("/fleet/transfers/{transfer:uuid}/layers")
+async def read_layers(
+    plane: NamedDependency[Plane], agent: NamedDependency[Caller], transfer: FromPath[UUID], epoch: Epoch
+) -> Response[bytes]:
+    raw = await metadata.layers(plane, agent.id, transfer, epoch)
+    return Response(raw, media_type="application/octet-stream")
+
+
 @put("/fleet/transfers/{transfer:uuid}/info", request_max_body_size=INFO_BODY_MAX, opt={"reads_own_body": True})
 async def give_info(
     request: Asked,
@@ -132,4 +140,4 @@ async def give_info(
 
 
 FOR_EVERYBODY = [enrol]
-FOR_AGENTS = [renew, credentials, claim, sync, want_grants, read_info, give_info]
+FOR_AGENTS = [renew, credentials, claim, sync, want_grants, read_info, read_layers, give_info]

@@ -112,7 +112,7 @@ async def add(
 
 async def _asked_for(tx: Tx, org: OrgId, sent: Sent, settings: Settings, now: dt.datetime) -> Torrent:
     if sent.torrent is not None:
-        return await torrents.proven(tx, org, sent.torrent.info, sent.torrent.raw_info, now)
+        return await torrents.proven(tx, org, sent.torrent, now)
     if sent.hashes is not None:
         return await torrents.claimed(tx, org, sent.hashes, now)
     assert sent.url is not None

@@ -72,7 +72,7 @@ async def give(
     async with plane.working() as tx:
         # Locks in everybody's order: organisation, torrent, transfer, jobs.
         await quota.lock(tx, known.scope)
-        await keep(tx, known.torrent, read.listing, read.raw)
+        await keep(tx, known.torrent, read)
         transfer = await held(tx, agent, transfer_id, epoch, lock=True)
         if known.hashes is None:
             await _tell_jobs(tx, plane.settings, transfer, read)
@@ -123,14 +123,21 @@ async def raw_info(plane: Plane, agent: AgentId, transfer_id: UUID, epoch: int) 
     return raw
 
 
-async def keep(tx: Tx, torrent_id: UUID, listing: Listing, raw: bytes) -> None:
+async def layers(plane: Plane, agent: AgentId, transfer_id: UUID, epoch: int) -> bytes:
+    """Empty: whoever brought it in did not know them."""
+    async with plane.working() as tx:
+        torrent = await torrent_of(tx, agent, transfer_id, epoch)
+        return await tx.scalar(select(Torrent.layers).where(Torrent.id == torrent)) or b""
+
+
+async def keep(tx: Tx, torrent_id: UUID, read: Read) -> None:
     """Once: the torrent is locked, and what is known of it stays as it is."""
     torrent = (await tx.scalars(select(Torrent).where(Torrent.id == torrent_id).with_for_update(key_share=True))).one()
     if torrent.metadata_known:
         return
-    if isinstance(listing, Info):
-        await _link_hashes(tx, torrent, listing.hashes)
-    await torrents.learn(tx, torrent, listing, raw)
+    if isinstance(read.listing, Info):
+        await _link_hashes(tx, torrent, read.listing.hashes)
+    await torrents.learn(tx, torrent, read.listing, read.raw, read.torrent.layers if read.torrent else None)
 
 
 async def _link_hashes(tx: Tx, torrent: Torrent, hashes: InfoHashes) -> None:

@@ -25,6 +25,8 @@ class Torrent(Base):
     is_private: Mapped[bool] = mapped_column(default=False)
     info: Mapped[bytes | None] = deferred(mapped_column())
     """The info dict as it stands, up to 32 MiB, or what `wire.remote` says of a file; asked for by name."""
+    layers: Mapped[bytes | None] = deferred(mapped_column())
+    """The `piece layers` of a `.torrent` of version 2, as they stand; without them peers are asked for hashes."""
     created_at: Mapped[dt.datetime]
 
     @property

@@ -15,7 +15,8 @@ from control.db import Tx
 from control.torrents.model import File, Torrent
 from wire.ids import OrgId, new_id
 from wire.infohash import InfoHashes
-from wire.metainfo import Info, Listing
+from wire.metainfo import Listing
+from wire.metainfo import Torrent as Metainfo
 
 ROWS_AT_ONCE = 5_000
 """Of one INSERT, so that others get their turn in between."""
@@ -33,8 +34,9 @@ def named(scope: OrgId, hashes: InfoHashes, now: dt.datetime) -> Torrent:
     return _new(scope, InfoHashes(v1=hashes.v1) if hashes.v1 else hashes, now)
 
 
-async def proven(tx: Tx, scope: OrgId, info: Info, raw_info: bytes, now: dt.datetime) -> Torrent:
+async def proven(tx: Tx, scope: OrgId, sent: Metainfo, now: dt.datetime) -> Torrent:
     """The torrent of an info dict that we hashed ourselves, locked, and knowing all of it."""
+    info = sent.info
     found = await _found(tx, scope, info.hashes) or [await _made(tx, _new(scope, info.hashes, now))]
     torrent, *others = found
     for other in others:
@@ -43,7 +45,9 @@ async def proven(tx: Tx, scope: OrgId, info: Info, raw_info: bytes, now: dt.date
     await tx.flush()  # the aliases must have let go of their hashes before this one takes them
     torrent.v1, torrent.v2 = info.hashes.v1, info.hashes.v2
     if not torrent.metadata_known:
-        await learn(tx, torrent, info, raw_info)
+        await learn(tx, torrent, info, sent.raw_info, sent.layers)
+    elif sent.layers:
+        await tx.execute(update(Torrent).where(Torrent.id == torrent.id).values(layers=sent.layers))
     return torrent
 
 
@@ -94,9 +98,9 @@ async def _made(tx: Tx, new: Torrent) -> Torrent:
     return found[0]
 
 
-async def learn(tx: Tx, torrent: Torrent, listing: Listing, raw: bytes) -> None:
+async def learn(tx: Tx, torrent: Torrent, listing: Listing, raw: bytes, layers: bytes | None = None) -> None:
     """Once; what is known of a torrent stays as it is."""
-    torrent.info = raw
+    torrent.info, torrent.layers = raw, layers
     torrent.name, torrent.size_bytes, torrent.is_private = listing.name, listing.total_bytes, listing.is_private
     torrent.files_count = sum(1 for _ in listing.content)
     await tx.flush()

@@ -85,7 +85,7 @@ async def test_an_agent_is_heard_while_its_metadata_is_written_down(plane: Plane
     raw = info_of(10)
     wanted, agent = await magnet(plane, raw)
     async with plane.working() as writing:
-        await metadata.keep(writing, wanted.torrent, parse_info(raw), raw)
+        await metadata.keep(writing, wanted.torrent, metadata.Read(parse_info(raw), raw))
         async with asyncio.timeout(SYNC_S):
             await agent.sync(agent.report(wanted.transfer, phase=Phase.FETCHING_METADATA, done=True))
             await agent.sync(agent.report(wanted.transfer, phase=Phase.HELD, done=True))

@@ -3,15 +3,20 @@
 import hashlib
 from collections.abc import AsyncIterator
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
 from control.config import Settings
+from stack.demo import torrent
 from stack.demo.torrent import Kind
 from tests.support import room as rooms
+from tests.support import site
 from tests.support.member import Member
 from tests.support.room import Room
-from tests.support.swarm import Swarm, swarm
+from tests.support.site import Page
+from tests.support.swarm import swarm, write_content
+from wire.bencode import decode, encode
 from wire.units import KIB, MIB
 
 SIZES = {
@@ -38,13 +43,13 @@ async def agent(room: Room, tmp_path: Path) -> AsyncIterator[None]:
         yield
 
 
-async def check_stored(member: Member, job_id: str, source: Swarm) -> None:
+async def check_stored(member: Member, job_id: str, source: Path) -> None:
     job = await member.until(job_id, "completed")
     files = await member.files(job_id)
     assert {file["path"]: file["size_bytes"] for file in files} == SIZES, "neither pads nor symlinks are stored"
     assert job["size_bytes"] == sum(SIZES.values())
     for file in files:
-        content = (source.content / file["path"]).read_bytes()
+        content = (source / file["path"]).read_bytes()
         assert await member.sha256_of(job_id, file["index"]) == hashlib.sha256(content).hexdigest(), file["path"]
 
 
@@ -56,7 +61,7 @@ async def test_a_torrent_file_of_every_version_is_stored_as_it_is(room: Room, tm
     async with swarm(tmp_path, SIZES, kind=kind, piece_bytes=PIECE_BYTES, seed=seed) as source, room.member() as member:
         job = await member.add_torrent(source.torrent)
         assert ((job["v1"] is None), (job["v2"] is None)) == (kind == "v2", kind in ("v1", "padded"))
-        await check_stored(member, job["id"], source)
+        await check_stored(member, job["id"], source.content)
         await member.remove(job["id"])
 
 
@@ -70,7 +75,7 @@ async def test_a_magnet_of_version_2_finds_metadata_and_hashes_at_its_peers(
         _, _, topic = source.magnet.rpartition("xt=urn:btmh:")
         job = await member.add_magnet(f"magnet:?xt=urn:btmh:{topic}")
         assert (job["v1"], job["v2"]) == (None, topic[4:68])
-        await check_stored(member, job["id"], source)
+        await check_stored(member, job["id"], source.content)
         assert ((await member.job(job["id"]))["v1"] is None) == (kind == "v2"), "a hybrid is known by both from now on"
         await member.remove(job["id"])
 
@@ -83,7 +88,21 @@ async def test_a_torrent_of_version_2_passes_through_a_window(room: Room, tmp_pa
         room.member() as member,
     ):
         job = await member.add_torrent(source.torrent)
-        await check_stored(member, job["id"], source)
+        await check_stored(member, job["id"], source.content)
+        await member.remove(job["id"])
+
+
+@pytest.mark.usefixtures("agent")
+async def test_who_has_web_seeds_alone_takes_the_hashes_of_version_2_from_its_torrent_file(
+    room: Room, tmp_path: Path
+) -> None:
+    content = write_content(tmp_path / "content-70", SIZES, 70)
+    known = decode(torrent.create(content, trackers=[], kind="v2", piece_bytes=PIECE_BYTES))
+    assert isinstance(known, dict)
+    pages = {f"/{content.name}/{quote(path)}": Page((content / path).read_bytes()) for path in SIZES}
+    async with site.serving(pages) as web, room.member() as member:
+        job = await member.add_torrent(encode({**known, b"url-list": f"{web.url}/".encode()}))
+        await check_stored(member, job["id"], content)
         await member.remove(job["id"])
 
 

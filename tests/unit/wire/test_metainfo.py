@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from wire.bencode import decode, encode
 from wire.errors import BadTorrent
 from wire.filelist import FILES_MAX, FileKind
+from wire.merkle import root_of
 from wire.metainfo import TRACKERS_MAX, parse_info, parse_torrent
 from wire.units import KIB, MIB
 
@@ -259,14 +260,43 @@ def test_version_two_wants_sorted_keys() -> None:
         parse_info(unsorted)
 
 
-def test_a_piece_layer_has_the_length_of_its_file() -> None:
-    info = tree(a=leaf(3 * PIECE))
-    right: Any = {ROOT: b"h" * 32 * 3}
-    assert parse_torrent(encode({b"info": info, b"piece layers": right})).info.piece_count == 3
-    assert parse_torrent(encode({b"info": info})).info.piece_count == 3
-    assert refusal(info, piece_layers={ROOT: b"h" * 32 * 2}) == "torrent_bad_pieces"
-    assert refusal(info, piece_layers={ROOT: 5}) == "torrent_bad_pieces"
+def test_a_piece_layer_is_that_of_its_file() -> None:
+    layer = b"h" * 32 * 3
+    root = root_of(layer, PIECE)
+    info = tree(a=leaf(3 * PIECE, pieces_root=root), b=leaf(PIECE))
+    right: Any = {root: layer}
+    known = parse_torrent(encode({b"info": info, b"piece layers": right}))
+    assert (known.info.piece_count, known.layers) == (4, encode(right))
+    assert refusal(info, piece_layers={root: b"h" * 32 * 2}) == "torrent_bad_pieces"
+    assert refusal(info, piece_layers={root: b"g" + layer[1:]}) == "torrent_bad_pieces"
+    assert refusal(info, piece_layers={root: 5}) == "torrent_bad_pieces"
     assert refusal(info, piece_layers=5) == "torrent_malformed"
+
+
+def test_piece_layers_are_known_where_all_are_there() -> None:
+    info = tree(a=leaf(3 * PIECE))
+    nothing: Any = {}
+    for torrent in ({b"info": info}, {b"info": info, b"piece layers": nothing}):
+        assert parse_torrent(encode(torrent)).layers is None
+    assert parse_torrent(encode({b"info": one(), b"piece layers": nothing})).layers is None
+
+
+@pytest.mark.parametrize("piece_length", [16 * KIB, 64 * KIB])
+@pytest.mark.parametrize("leaves", [5, 8, 9, 31])
+def test_a_root_is_that_of_the_whole_tree(piece_length: int, leaves: int) -> None:
+    hashes = [bytes([number]) * 32 for number in range(leaves)]
+    per_piece = piece_length // (16 * KIB)
+    pieces = [hashes[at : at + per_piece] for at in range(0, leaves, per_piece)]
+    layer = b"".join(tree_root(piece + [bytes(32)] * (per_piece - len(piece))) for piece in pieces)
+    whole = 1 << (leaves - 1).bit_length()
+    assert root_of(layer, piece_length) == tree_root(hashes + [bytes(32)] * (whole - leaves))
+
+
+def tree_root(hashes: list[bytes]) -> bytes:
+    if len(hashes) == 1:
+        return hashes[0]
+    half = len(hashes) // 2
+    return hashlib.sha256(tree_root(hashes[:half]) + tree_root(hashes[half:])).digest()
 
 
 scraps = st.recursive(
