@@ -93,9 +93,7 @@ async def test_a_torrent_of_version_2_passes_through_a_window(room: Room, tmp_pa
 
 
 @pytest.mark.usefixtures("agent")
-async def test_who_has_web_seeds_alone_takes_the_hashes_of_version_2_from_its_torrent_file(
-    room: Room, tmp_path: Path
-) -> None:
+async def test_version_2_is_stored_from_web_seeds_alone(room: Room, tmp_path: Path) -> None:
     content = write_content(tmp_path / "content-70", SIZES, 70)
     known = decode(torrent.create(content, trackers=[], kind="v2", piece_bytes=PIECE_BYTES))
     assert isinstance(known, dict)
