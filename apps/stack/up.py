@@ -129,15 +129,13 @@ class Running:
 
     async def start(self, group: asyncio.TaskGroup, began: float) -> None:
         stack = self._stack
-        migrated = asyncio.Event()
         bus = self._keep(group, self._servers, *await self._bus())
         store = self._keep(group, self._servers, *await self._store())
         if hosts.is_opened(stack.settings.host):
             self._keep(group, self._control, programs.forward(stack), self._forward_answers)
         async with asyncio.TaskGroup() as first:
             magnet = first.create_task(self._swarm(group)) if stack.settings.demo else None
-            first.create_task(self._database(group, migrated))
-            await migrated.wait()  # the bus and the store may come later: both programs go on without them
+            await self._database(group)  # the bus and the store may come later: both programs go on without them
             self._keep(group, self._control, programs.control(stack, "work"), self._work_answers)
             api = self._keep(group, self._control, programs.control(stack, "api"), self._api_answers)
             for number in range(1, stack.settings.agents + 1):
@@ -169,7 +167,7 @@ class Running:
 
         return s3.command(self._stack.store, self._stack.data.log("store")), ready
 
-    async def _database(self, group: asyncio.TaskGroup, migrated: asyncio.Event) -> None:
+    async def _database(self, group: asyncio.TaskGroup) -> None:
         stack = self._stack
         account = await postgres.prepare(stack.postgres)
 
@@ -180,7 +178,6 @@ class Running:
         await self._keep(group, self._servers, command, ready).up.wait()
         wanted = Bootstrap(ADMIN_EMAIL, stack.secrets.admin_password(), stack.operator.api_key)
         await run_to_end(programs.migrate(stack), msgspec.json.encode(wanted), within_s=MIGRATE_S)
-        migrated.set()
 
     async def _agent(self, group: asyncio.TaskGroup, number: int, api: Service) -> None:
         """One that has its identity starts beside the api, and asks until it answers."""

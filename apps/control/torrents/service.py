@@ -47,7 +47,8 @@ async def proven(tx: Tx, scope: OrgId, sent: Metainfo, now: dt.datetime) -> Torr
     if not torrent.metadata_known:
         await learn(tx, torrent, info, sent.raw_info, sent.layers)
     elif sent.layers:
-        await tx.execute(update(Torrent).where(Torrent.id == torrent.id).values(layers=sent.layers))
+        new = Torrent.layers.is_(None)
+        await tx.execute(update(Torrent).where(Torrent.id == torrent.id, new).values(layers=sent.layers))
     return torrent
 
 
