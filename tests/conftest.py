@@ -1,10 +1,13 @@
 """Fixtures that every test may ask for, and which tests share a worker."""
 
+import gc
 import re
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
 import pytest
+import uvloop
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
@@ -50,6 +53,19 @@ class ByServers(LoadScopeScheduling):  # type: ignore[misc] # xdist is not typed
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
     return ByServers(config, log)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_asyncio_loop_factories() -> dict[str, Callable[[], uvloop.Loop]]:
+    """As the servers themselves run."""
+    return {"uvloop": uvloop.new_event_loop}
+
+
+def pytest_collection_finish() -> None:
+    """All tests and all that they import stay to the end: to look for garbage among them took a tenth of the time."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

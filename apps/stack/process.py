@@ -94,18 +94,19 @@ async def spawn(
         stdout=stdout,
         stderr=stderr,
         start_new_session=True,  # Ctrl-C reaches only us, who stop the children in order
-        preexec_fn=_tied_to_us(orphan_signal),
-        user=account.uid if account else None,
-        group=account.gid if account else None,
-        extra_groups=[] if account else None,
+        preexec_fn=_tied_to_us(orphan_signal, account),
     )
 
 
-def _tied_to_us(orphan_signal: signal.Signals) -> Callable[[], None]:
-    """Runs between fork and exec, after the change of account (which would clear it)."""
+def _tied_to_us(orphan_signal: signal.Signals, account: Account | None) -> Callable[[], None]:
+    """Runs between fork and exec."""
     parent = os.getpid()
 
     def tie() -> None:
+        if account is not None:  # first: a change of account clears the other
+            os.setgroups([])
+            os.setgid(account.gid)
+            os.setuid(account.uid)
         _libc.prctl(PR_SET_PDEATHSIG, int(orphan_signal), 0, 0, 0)
         if os.getppid() != parent:  # we died between fork and prctl
             os._exit(1)

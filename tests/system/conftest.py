@@ -26,14 +26,14 @@ def pytest_runtest_makereport(item: pytest.Function) -> Generator[None, pytest.T
     return report
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 async def stack() -> AsyncIterator[up.Up]:
     with open_folder() as folder:
         async with up.running(folder, demo=True) as running:
             yield running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 async def bare() -> AsyncIterator[up.Up]:
     """Without agents: each story brings its own."""
     with open_folder() as folder:

@@ -48,13 +48,14 @@ async def test_every_file_of_the_demo_arrives_as_it_is_at_the_source(stack: Up, 
     job = await (member.add_magnet(stack.ready.demo_magnet) if way == "magnet" else member.add_torrent(raw))
     await member.until(job["id"], "completed")
     stored = {f["index"]: f for f in await member.files(job["id"])}
-    wanted = {f.index: f for f in parse_torrent(raw).info.files if f.kind == "file"}
+    info = parse_torrent(raw).info
+    wanted = {f.index: f for f in info.files if f.kind == "file"}
     assert {i: f["size_bytes"] for i, f in stored.items()} == {i: f.size_bytes for i, f in wanted.items()}
     source = Path(stack.ready.demo_torrent).parent
     large = sorted(wanted, key=lambda i: -wanted[i].size_bytes)[:SAMPLE_OF_SMALL]
     spread = sorted(wanted)[:: max(1, len(wanted) // SAMPLE_OF_SMALL)]
     for index in {*large, *spread}:
-        path = _source_of(source, parse_torrent(raw).info.name, wanted[index].path)
+        path = _source_of(source, info.name, wanted[index].path)
         assert await member.sha256_of(job["id"], index) == _sha256(path), wanted[index].path
 
 

@@ -34,6 +34,7 @@ async def stored(member: Member, job_id: str, index: int) -> None:
     async with asyncio.timeout(LIMIT_S):
         while not (await member.files(job_id))[index]["stored"]:
             assert (await member.job(job_id))["state"] != "completed"
+            await asyncio.sleep(0.1)
 
 
 async def choose(member: Member, job_id: str, *files: int) -> None:
