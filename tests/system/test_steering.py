@@ -10,11 +10,12 @@ from tests.support.up import Up
 from tests.system.test_survival import midway, torrent_id
 from wire.units import MIB
 
-SIZES = {"a.bin": 20 * MIB + 5, "b.bin": 9 * MIB + 3, "c.bin": 2 * MIB + 1}
+SIZES = {"a.bin": 36 * MIB + 5, "b.bin": 9 * MIB + 3, "c.bin": 2 * MIB + 1}
 RATE = 16 * MIB
-SLOW = MIB
-"""For the job, until it was paused: between its first part and its last somebody has twelve seconds to think it over,
-on a busy machine too."""
+SLOW = 2 * MIB
+"""For the job, until it was paused: from its first part on somebody has eight seconds to think it over, on a busy
+machine too, even if pieces came such that all other parts are nearly whole."""
+BEGUN = 0.1
 
 
 async def test_a_choice_is_fetched_paused_widened_and_nothing_else_is_stored(
@@ -27,7 +28,7 @@ async def test_a_choice_is_fetched_paused_widened_and_nothing_else_is_stored(
         assert (paths.keys(), shown["progress"]["stored_bytes"]) == (SIZES.keys(), 0)
         await changed(member, job["id"], files=[paths["a.bin"]], down_max=SLOW)
         await told(member, job["id"], "resume")
-        await midway(member, job["id"])
+        await midway(member, job["id"], BEGUN)
         assert (await told(member, job["id"], "pause"))["state"] == "paused"
         assert stack.kill("agent")
         await changed(member, job["id"], down_max=0)

@@ -31,7 +31,7 @@ async def test_the_readmes_tour_works_line_by_line(stack: Up, tmp_path: Path) ->
         cwd=tmp_path,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
-        env=os.environ,
+        env=dict(os.environ),
     )
     async with asyncio.timeout(TOUR_S):
         said, complained = await tour.communicate()

@@ -92,13 +92,17 @@ async def test_a_torrent_of_version_2_passes_through_a_window(room: Room, tmp_pa
         await member.remove(job["id"])
 
 
-@pytest.mark.usefixtures("agent")
-async def test_version_2_is_stored_from_web_seeds_alone(room: Room, tmp_path: Path) -> None:
+@pytest.mark.parametrize("disk", [{}, {"agent_disk_bytes": 10 * MIB}], ids=["whole", "through a window"])
+async def test_version_2_is_stored_from_web_seeds_alone(room: Room, tmp_path: Path, disk: dict[str, int]) -> None:
     content = write_content(tmp_path / "content-70", SIZES, 70)
     known = decode(torrent.create(content, trackers=[], kind="v2", piece_bytes=PIECE_BYTES))
     assert isinstance(known, dict)
     pages = {f"/{content.name}/{quote(path)}": Page((content / path).read_bytes()) for path in SIZES}
-    async with site.serving(pages) as web, room.member() as member:
+    async with (
+        room.agent(tmp_path / "agent", **disk),
+        site.serving(pages) as web,
+        room.member() as member,
+    ):
         job = await member.add_torrent(encode({**known, b"url-list": f"{web.url}/".encode()}))
         await check_stored(member, job["id"], content)
         await member.remove(job["id"])
