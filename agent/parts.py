@@ -314,6 +314,11 @@ class Book:
                 self._window.left(piece)
 
     @property
+    def is_shut(self) -> bool:
+        """A bounded window waits for its room, not for the swarm."""
+        return self._window is not None and self._window.is_shut
+
+    @property
     def held_bytes(self) -> int:
         """What a bounded window has on disk or has asked for."""
         return self._window.held * self.layout.piece_bytes if self._window else 0

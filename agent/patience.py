@@ -50,6 +50,8 @@ def failure_of(run: Run, waits: Waits, now_s: float) -> Failure | None:
     still = run.swarm
     if still is None:
         return None
+    if still.what == "room":
+        return None  # its own parts are waited for as the store's, those of others by others
     quiet_s = now_s - still.since_s
     if quiet_s >= waits.refused_s and _alone(run) and _all_refuse(run):
         return failure("tracker_refused", _words(run))
@@ -69,13 +71,15 @@ def stuck(run: Run, waits: Waits, now_s: float) -> Stuck | None:
     if run.swarm is None or now_s - run.swarm.since_s < waits.told_s:
         return None
     for_s = now_s - run.swarm.since_s
+    if run.swarm.what == "room":
+        return Stuck("room", int(for_s), f"For {lasting(for_s)} there is no room for more on its agent's disk.")
     return Stuck(_code(run, run.swarm), int(for_s), _sentence(run, for_s))
 
 
 def asks_again(run: Run, waits: Waits, before_s: float, now_s: float) -> bool:
     """Whether its trackers are to be asked now, having been looked at before. Else who began to seed after us would be
     heard of when they are due again, often in half an hour; and who could not be connected to three times."""
-    if run.swarm is None or run.url or not _alone(run):
+    if run.swarm is None or run.swarm.what == "room" or run.url or not _alone(run):
         return False
     since_s = run.swarm.since_s
     return _doublings(now_s - since_s, waits.told_s) > _doublings(before_s - since_s, waits.told_s)

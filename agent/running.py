@@ -38,7 +38,7 @@ class InEngine(StrEnum):
 class Still(Struct, frozen=True):
     """What others do not give, and since when."""
 
-    what: Literal["metadata", "payload", "pieces", "store"]
+    what: Literal["metadata", "payload", "pieces", "room", "store"]
     since_s: float
     mark: int
     """How much of it there was then; with more the wait begins anew."""
@@ -152,6 +152,8 @@ class Looked(Struct, frozen=True):
     stored_bytes: int
     putting: bool
     """Something is on its way to the store."""
+    shut: bool
+    """Nothing is asked of the swarm until there is room on the disk."""
     store_word: str
     heard: bool
     """The control plane answers: what hangs on it is nobody else's fault."""
@@ -234,12 +236,14 @@ def _looked(run: Run, now: Looked) -> Run:
 
 
 def _asks_swarm(run: Run, now: Looked) -> Still | None:
-    """What peers owe us, if anything. Where some sent what is wrong, only what was verified counts."""
+    """What peers owe us, if anything, or the disk. Where some sent what is wrong, only what was verified counts."""
     if run.engine is InEngine.METADATA and not run.info_here:
         # Of what lies at a URL all may have to come before its size is known.
         return Still("metadata", now.now_s, run.figures.fetched_bytes if run.url and run.figures else 0)
     if run.engine is not InEngine.CONTENT or not run.checked or not run.unready:
         return None
+    if now.shut:
+        return Still("room", now.now_s, now.stored_bytes)
     if run.figures and run.figures.wrong_bytes:
         return Still("pieces", now.now_s, now.there_bytes)
     return Still("payload", now.now_s, run.figures.fetched_bytes if run.figures else 0)

@@ -173,6 +173,7 @@ class Transfer:
             there_bytes=there,
             stored_bytes=stored,
             putting=book is not None and book.is_putting(),
+            shut=book is not None and book.is_shut,
             store_word=store_word,
             heard=heard,
         )

@@ -40,8 +40,17 @@ class Window:
         self._horizon = len(wanted) if on_disk is None else 0
         self.held = self._on_disk.count(1)
         """Pieces that a bounded window keeps room for."""
+        self._asked = 0
+        """Of these: what has not come yet."""
+
+    @property
+    def is_shut(self) -> bool:
+        """All that was asked for is there: more is asked for when something of it has left the disk."""
+        return bool(self._on_disk) and not self._asked
 
     def arrived(self, piece: int) -> None:
+        if self._on_disk and self._on_disk[piece]:
+            self._asked -= 1
         if self._wanted[piece]:
             place = self._place[piece]
             for band, end in enumerate(self._ends):
@@ -62,6 +71,7 @@ class Window:
                 changes[piece] = LATER
                 self._on_disk[piece] = 1
                 self.held += 1
+                self._asked += 1
                 room -= 1
             self._horizon += 1
         for band in reversed(range(len(BANDS))):  # a piece that is in several has the highest, said last

@@ -186,7 +186,7 @@ class Stuck(Struct, frozen=True):
     """Why nothing moves, told while it is waited."""
 
     code: Annotated[str, Meta(max_length=32)]
-    """`no_peers`, `no_seeds`, `no_metadata`, `bad_peers`, `url` or `store`."""
+    """`no_peers`, `no_seeds`, `no_metadata`, `bad_peers`, `url`, `room` or `store`."""
     for_s: Figure
     sentence: Annotated[str, Meta(max_length=1_000)]
 

@@ -305,6 +305,23 @@ def test_a_window_asks_for_pieces_of_chosen_files_alone_and_lets_them_go_with_th
     assert book.held_bytes == 0
 
 
+def test_a_window_is_shut_while_all_that_it_asked_for_is_there() -> None:
+    book = three()
+    book.choose(None)
+    book.priorities(bounded=True)
+    assert book.is_shut, "nothing has been asked for"
+    assert sorted(book.slide(2 * 64)) == [0, 1]
+    book.verified(0)
+    assert not book.is_shut
+    book.verified(1)
+    assert book.is_shut
+    assert sorted(book.slide(64)) == [2]
+    assert not book.is_shut
+    book.choose([0])
+    book.priorities()
+    assert not book.is_shut, "what is not bounded never is"
+
+
 def test_what_a_choice_makes_needless_leaves_and_is_not_held_in_the_next_window() -> None:
     book = three()
     book.slide(1000)

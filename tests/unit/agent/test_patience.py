@@ -25,9 +25,25 @@ def happen(run: Run, *events: Event) -> Run:
 
 
 def looked(
-    now_s: float, *, there: int = 0, stored: int = 0, putting: bool = False, word: str = "", heard: bool = True
+    now_s: float,
+    *,
+    there: int = 0,
+    stored: int = 0,
+    putting: bool = False,
+    shut: bool = False,
+    word: str = "",
+    heard: bool = True,
 ) -> Looked:
-    return Looked(T, now_s=now_s, there_bytes=there, stored_bytes=stored, putting=putting, store_word=word, heard=heard)
+    return Looked(
+        T,
+        now_s=now_s,
+        there_bytes=there,
+        stored_bytes=stored,
+        putting=putting,
+        shut=shut,
+        store_word=word,
+        heard=heard,
+    )
 
 
 def said(url: str, kind: Literal["ok", "refused", "away"], text: str = "", peers: int = 0) -> TrackerSaid:
@@ -107,6 +123,19 @@ def test_payload_begins_the_wait_anew_and_its_end_is_a_stall() -> None:
     assert code(run, 1699) is None
     assert code(run, 1700) == "stalled"
     assert code(happen(run, replace(SOMEBODY, fetched_bytes=11), looked(1699)), 1700) is None
+
+
+def test_a_shut_window_is_nobodys_fault() -> None:
+    run = happen(fetching(), ALONE, looked(800, shut=True))
+    assert code(run, 10_000) is None
+    told = stuck(run, WAITS, 830)
+    assert told is not None
+    assert (told.code, told.for_s) == ("room", 30)
+    assert not asks_again(run, WAITS, 829, 831)
+    assert code(happen(run, looked(850)), 1749) is None, "what is asked for is waited for anew"
+    assert code(happen(run, looked(850)), 1750) == "stalled"
+    putting = happen(fetching(), looked(10, shut=True, putting=True))
+    assert code(putting, 610) == "store_slow"
 
 
 def test_peers_that_send_rubbish_are_told_from_peers_that_send_nothing() -> None:
