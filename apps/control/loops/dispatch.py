@@ -7,7 +7,7 @@ from prometheus_client import Counter
 from sqlalchemy import Row, func, or_, select
 
 from control import outbox
-from control.db import Tx
+from control.db import IllegalMove, Tx
 from control.flags import service as flags
 from control.flags.service import Flag
 from control.fleet.model import Agent
@@ -56,7 +56,19 @@ async def _settle(tx: Tx, plane: Plane, now: datetime) -> None:
     for transfer in (
         await tx.scalars(unwanted.order_by(Transfer.id).with_for_update(key_share=True, skip_locked=True))
     ).all():
-        await moves.move(tx, transfer, TransferState.STOPPED, now=now, who=WHO, why="not_wanted")
+        await _moved(tx, transfer, TransferState.STOPPED, now, "not_wanted")
+
+
+async def _moved(tx: Tx, transfer: Transfer, to: TransferState, now: datetime, why: str) -> bool:
+    """Not, if it or a job of it may not go there."""
+    which = transfer.id
+    try:
+        async with tx.begin_nested():
+            await moves.move(tx, transfer, to, now=now, who=WHO, why=why)
+    except IllegalMove:
+        driver.passed_over("dispatch", which)
+        return False
+    return True
 
 
 async def _room(tx: Tx, plane: Plane, now: datetime) -> dict[str, int]:
@@ -110,8 +122,8 @@ async def _offer_new(tx: Tx, plane: Plane, pool: str, room: int, now: datetime) 
         )
         if transfer is None:
             continue
-        await moves.move(tx, transfer, TransferState.OFFERED, now=now, who=WHO, why="admitted")
-        _offer(tx, transfer, "new", now)
+        if await _moved(tx, transfer, TransferState.OFFERED, now, "admitted"):
+            _offer(tx, transfer, "new", now)
 
 
 _TURN = (Transfer.priority.desc(), Transfer.created_at, Transfer.id)

@@ -117,6 +117,24 @@ async def test_a_retry_waits_its_time(plane: Plane) -> None:
     assert await states(plane, wanted.transfer) == [TransferState.OFFERED]
 
 
+async def test_one_that_a_bug_has_put_where_it_may_not_be_keeps_no_other_from_its_turn(plane: Plane) -> None:
+    pool = new_pool()
+    broken, sound = [await add_transfer(plane, 10, pool=pool) for _ in range(2)]
+    agent = await add_agent(plane, pool)
+    await agent.sync()
+    async with plane.working() as tx:
+        (await tx.get_one(Job, broken.job)).state = JobState.DOWNLOADING
+    before = passed_over()
+    await dispatch.step(plane, utcnow())
+    assert await states(plane, broken.transfer, sound.transfer) == [TransferState.WAITING, TransferState.OFFERED]
+    assert passed_over() == before + 1
+    assert (await read_job(plane, broken.job)).state is JobState.DOWNLOADING
+
+
+def passed_over() -> float:
+    return REGISTRY.get_sample_value("control_loop_failures_total", {"loop": "dispatch"}) or 0.0
+
+
 async def test_a_lost_agents_transfers_go_back_to_the_queue(plane: Plane) -> None:
     wanted, agent = await claimed(plane, 10)
     lively = await add_agent(plane, agent.pool)
