@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import secrets
 import sys
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -120,18 +121,30 @@ class Member:
         answer.raise_for_status()
         return str(answer.json()["url"])
 
-    async def sha256_of(self, job_id: str, index: int) -> str:
-        """The file as somebody with the link gets it: no session, no key."""
-        digest = hashlib.sha256()
+    async def sha256_of(self, job_id: str, index: int, *, patience_s: float = 0) -> str:
+        """The file as somebody with the link gets it: no session, no key. `patience_s`: a store that was killed answers
+        with 500 until it has found its volumes."""
         url = await self.link(job_id, index)
-        async with (
-            httpx.AsyncClient(verify=TRUSTED, timeout=CALL_TIMEOUT_S) as anybody,
-            anybody.stream("GET", url) as answer,
-        ):
-            answer.raise_for_status()
-            async for chunk in answer.aiter_bytes():
-                digest.update(chunk)
-        return digest.hexdigest()
+        until = time.monotonic() + patience_s
+        while True:
+            try:
+                return await _sha256_at(url)
+            except httpx.HTTPStatusError as refused:
+                if refused.response.status_code < 500 or time.monotonic() > until:
+                    raise
+            await asyncio.sleep(0.5)
+
+
+async def _sha256_at(url: str) -> str:
+    digest = hashlib.sha256()
+    async with (
+        httpx.AsyncClient(verify=TRUSTED, timeout=CALL_TIMEOUT_S) as anybody,
+        anybody.stream("GET", url) as answer,
+    ):
+        answer.raise_for_status()
+        async for chunk in answer.aiter_bytes():
+            digest.update(chunk)
+    return digest.hexdigest()
 
 
 async def _events(answer: httpx.Response) -> AsyncIterator[Said]:

@@ -38,6 +38,7 @@ GIVEN, GIVEN_S = "It has been given to peers as often as was agreed.", 90
 RATIO = 0.3
 """Far below one: what libtorrent gave to a peer in its last second is not counted, nor what was given in the last one
 before a kill."""
+STORE_BACK_S = 20.0
 PATIENCE = ["control.time_scale=4"]
 """Leases and offers expire four times faster, so that a test need not wait for the real ones."""
 
@@ -70,7 +71,8 @@ async def all_there_once(stack: up.Up, member: Member, job_id: str, source: Swar
     assert {f["index"] for f in files} == set(wanted)
     for index, file in wanted.items():
         content = source.content.joinpath(*file.path).read_bytes()
-        assert await member.sha256_of(job_id, index) == hashlib.sha256(content).hexdigest(), file.path
+        found = await member.sha256_of(job_id, index, patience_s=STORE_BACK_S)
+        assert found == hashlib.sha256(content).hexdigest(), file.path
     torrent = await torrent_id(stack, job_id)
     torrent_keys = [key for key in bucket.keys(stack) if key.split("/")[1] == torrent]
     assert len(torrent_keys) == len(wanted), torrent_keys
