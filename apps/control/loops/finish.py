@@ -149,7 +149,7 @@ async def _forget_lost(plane: Plane, transfer_id: UUID, *, at_end: bool) -> None
         named = frozenset(await tx.scalars(select(Object.key).where(Object.transfer_id == transfer_id)))
     if not said and transfer.epoch == 1:
         return
-    there = await plane.store.sizes(prefix(transfer.scope_id, transfer.torrent_id))
+    there = await plane.store.sizes(prefix(transfer.scope_id, transfer.torrent_id), named)
     over = transfer.epoch if at_end else transfer.epoch - 1  # what this epoch puts now is reported in a moment
     await plane.store.remove(doomed(there, Spared(over, named)))
     lost = [key for key, size in said.items() if there.get(key) != size]
