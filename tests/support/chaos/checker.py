@@ -11,6 +11,8 @@ from control.storage.keys import parse_key
 from wire.states import JOB_MOVES, JobState
 
 Move = tuple[str | None, str]
+CONTENT = {"paused": ("completed",)}
+"""With what else somebody is content: a pause may find that all is stored, or an agent that cannot hear of it."""
 
 
 class Fault(StrEnum):
@@ -78,7 +80,7 @@ def wrong(picture: Picture) -> list[Wrong]:
 
 def _lost(jobs: list[JobSeen]) -> Iterator[str]:
     for job in jobs:
-        if job.state != job.wanted:
+        if job.state not in (job.wanted, *CONTENT.get(job.wanted, ())):
             yield f"job {job.id} is {job.state}, its user wants it {job.wanted}"
 
 
@@ -111,7 +113,7 @@ def _duplicates(picture: Picture) -> Iterator[str]:
 def _corrupt(picture: Picture) -> Iterator[str]:
     named = {row.key for row in picture.named}
     for job in picture.jobs:
-        if job.wanted != "completed":
+        if "completed" not in (job.wanted, job.state):
             continue
         there = {row.file: row.key for row in picture.named if row.key.startswith(job.prefix)}
         for file, digest in job.source.items():

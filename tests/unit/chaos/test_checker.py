@@ -72,6 +72,13 @@ def test_what_is_told_of_a_job_that_stays_where_it_is_is_no_move() -> None:
     assert wrong(msgspec.structs.replace(CLEAN, **of_job(moves=[*JOB.moves[:2], *lost]))) == []
 
 
+def test_a_pause_may_come_too_late_but_then_all_must_be_there() -> None:
+    late = msgspec.structs.replace(CLEAN, **of_job(wanted="paused"))
+    assert wrong(late) == []
+    broken = msgspec.structs.replace(late, named=[], objects={})
+    assert {each.fault for each in wrong(broken)} == {Fault.CORRUPT_OBJECT}
+
+
 def test_what_a_paused_job_still_needs_is_no_leftover() -> None:
     paused = msgspec.structs.replace(
         CLEAN, open_uploads=[KEY], in_progress=frozenset({KEY}), on_disks={"a": ["t"]}, held={"a": frozenset({"t"})}
