@@ -94,12 +94,12 @@ async def spawn(
         stdout=stdout,
         stderr=stderr,
         start_new_session=True,  # Ctrl-C reaches only us, who stop the children in order
-        preexec_fn=_tied_to_us(orphan_signal, account),
+        preexec_fn=tied_to_us(orphan_signal, account),
     )
 
 
-def _tied_to_us(orphan_signal: signal.Signals, account: Account | None) -> Callable[[], None]:
-    """Runs between fork and exec."""
+def tied_to_us(orphan_signal: signal.Signals, account: Account | None = None) -> Callable[[], None]:
+    """What it gives runs in a child between fork and exec."""
     parent = os.getpid()
 
     def tie() -> None:

@@ -14,6 +14,7 @@ import asyncpg
 import msgspec
 from msgspec import Struct
 
+from stack.process import tied_to_us
 from tests.support.ports import free_row
 from tests.support.swarm import HOST
 
@@ -174,7 +175,11 @@ async def begin(
         command += ["--set", setting]
     with log.open("ab") as said:
         process = await asyncio.create_subprocess_exec(
-            *command, stdout=said, stderr=said, stdin=asyncio.subprocess.DEVNULL
+            *command,
+            stdout=said,
+            stderr=said,
+            stdin=asyncio.subprocess.DEVNULL,
+            preexec_fn=tied_to_us(signal.SIGTERM),  # who kills a bench need not look for its stack
         )
     try:
         async with asyncio.timeout(READY_S):
