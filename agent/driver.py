@@ -242,7 +242,7 @@ class Driver:
     def _may_upload(self, transfer: TransferId) -> Transfer | None:
         run = self.runs[transfer]
         held = self._transfers[transfer]
-        idle = run.paused or run.failure or self._handover.goes(held)
+        idle = run.paused or run.away or run.failure or self._handover.goes(held)
         return held if run.prepared and not idle else None
 
     def _act(self, action: reconcile.Action) -> None:

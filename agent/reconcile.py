@@ -85,7 +85,7 @@ class Bring(Struct, frozen=True):
 
 
 class Halt(Struct, frozen=True):
-    """Take it out of the engine; what is stored is still reported."""
+    """Take it out of the engine; what is there stays there, and what is stored is still reported."""
 
     transfer: TransferId
 
@@ -95,7 +95,7 @@ Action = Start | Drop | Go | Pause | Resume | Steer | Pace | FetchInfo | FetchMe
 
 def plan(wanted: Mapping[TransferId, Wanted], runs: Mapping[TransferId, Run]) -> list[Action]:
     actions: list[Action] = []
-    owners = _owners(wanted, runs)
+    owners, asked = _owners(wanted, runs), _asked(wanted, runs)
     for transfer, run in runs.items():
         want = wanted.get(transfer)
         if want is None:
@@ -107,7 +107,13 @@ def plan(wanted: Mapping[TransferId, Wanted], runs: Mapping[TransferId, Run]) ->
         if held is None:
             actions.append(Start(transfer))
         elif _goes_on(want, held):
-            step = _step(want, held, free=all(owners.get(name, transfer) == transfer for name in _hashes(want)))
+            names = _hashes(want)
+            is_asked = not asked.isdisjoint(names)
+            if is_asked and _gives_way(want, held):
+                actions.append(Halt(transfer))
+                continue
+            free = all(owners.get(name, transfer) == transfer for name in names) and not (is_asked and want.seeds)
+            step = _step(want, held, free=free)
             if isinstance(step, FetchMetadata | Bring):
                 owners.update(dict.fromkeys(_hashes(want), transfer))
             if step is not None:
@@ -156,6 +162,22 @@ def _owners(wanted: Mapping[TransferId, Wanted], runs: Mapping[TransferId, Run])
         if run.engine is not InEngine.NONE and transfer in wanted
         for name in _hashes(wanted[transfer])
     }
+
+
+def _asked(wanted: Mapping[TransferId, Wanted], runs: Mapping[TransferId, Run]) -> frozenset[str]:
+    """Info-hashes of those who are to be fetched and would enter the engine now."""
+    return frozenset(
+        name
+        for transfer, want in wanted.items()
+        if not want.seeds and (run := runs.get(transfer)) is not None and run.engine is InEngine.NONE
+        if _goes_on(want, run) and isinstance(_step(want, run, free=True), FetchMetadata | Bring)
+        for name in _hashes(want)
+    )
+
+
+def _gives_way(want: Wanted, run: Run) -> bool:
+    """To others who are to fetch the same torrent. It enters again when they are through."""
+    return run.engine is not InEngine.NONE and (want.seeds or (want.paused and run.paused))
 
 
 def _hashes(want: Wanted) -> tuple[str, ...]:

@@ -57,6 +57,8 @@ class Run(Struct, frozen=True):
     prepared: bool = False
     """The units are laid out and what earlier epochs stored is known."""
     engine: InEngine = InEngine.NONE
+    away: bool = False
+    """It was taken out of the engine: what is there can be read when it is in again, and was looked through."""
     paused: bool = False
     steer: int = 0
     """The rev of what it goes by."""
@@ -184,7 +186,7 @@ def fold(run: Run, event: Event) -> Run:
         case MetadataArrived():
             return replace(run, info_here=True)
         case Checked():
-            return replace(run, checked=True)
+            return replace(run, checked=True, away=False)
         case PieceVerified():
             return run  # the book keeps pieces; `Counted` says what came of it
         case Figures():
@@ -197,7 +199,8 @@ def fold(run: Run, event: Event) -> Run:
         case Began(errand=errand):
             return replace(run, errand=errand)
         case Entered(engine=engine):
-            return replace(run, engine=engine, checked=False, figures=None, swarm=None)
+            away = run.away or engine is InEngine.NONE
+            return replace(run, engine=engine, away=away, checked=False, figures=None, swarm=None)
         case Paused():
             return replace(run, paused=True, swarm=None, store=None)
         case Resumed():

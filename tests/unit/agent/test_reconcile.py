@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from msgspec.structs import replace
 
-from agent.engine.api import Broke, MetadataArrived
+from agent.engine.api import Broke, Checked, MetadataArrived
 from agent.reconcile import (
     Action,
     Bring,
@@ -152,6 +152,31 @@ def test_the_same_torrent_for_two_organisations_waits_its_turn() -> None:
     assert plan(wanted, runs | {first.transfer: begin(first)})[0] == FetchMetadata(first.transfer)
     del wanted[first.transfer], runs[first.transfer]
     assert plan(wanted, runs) == [FetchMetadata(second.transfer)]
+
+
+def test_who_only_gives_or_is_paused_makes_way_for_who_fetches_the_same_torrent() -> None:
+    first, second = spec(v1="bb" * 20, has_info=True, go=True), spec(v1="bb" * 20)
+    a, b = first.transfer, second.transfer
+    asks = begin(second)
+    ready = happen(begin(first), InfoFetched(a), Prepared(a, unready=0, unstored=0))
+    seeding = happen(ready, Entered(a, InEngine.CONTENT))
+    seed = {a: Wanted(first, go=True, seeds=True)}
+    both = seed | {b: Wanted(second)}
+    assert plan(seed, {a: seeding}) == []
+    assert plan(both, {a: seeding, b: asks}) == [Halt(a)]
+    assert plan(both, {a: ready, b: asks}) == [FetchMetadata(b)], "not the seed again, though it is named first"
+    assert plan(both, {a: ready, b: happen(asks, Entered(b, InEngine.METADATA))}) == []
+    assert plan(seed, {a: ready}) == [Bring(a)]
+    fetching = {a: Wanted(first, go=True), b: Wanted(second)}
+    assert plan(fetching, {a: seeding, b: asks}) == []
+    paused = fetching | {a: Wanted(first, go=True, paused=True)}
+    assert plan(paused, {a: happen(seeding, Paused(a)), b: asks}) == [Halt(a)]
+    halted = happen(seeding, Paused(a), Entered(a, InEngine.NONE))
+    back = happen(halted, Resumed(a), Entered(a, InEngine.CONTENT))
+    assert (seeding.away, halted.away, back.away, happen(back, Checked(a, ())).away) == (False, True, True, False)
+    assert plan(paused, {a: halted, b: asks}) == [FetchMetadata(b)]
+    assert plan(fetching, {a: happen(halted, Resumed(a)), b: happen(asks, Entered(b, InEngine.METADATA))}) == []
+    assert plan({a: fetching[a]}, {a: happen(halted, Resumed(a), Counted(a, unready=1, unstored=1))}) == [Bring(a)]
 
 
 def test_two_that_start_together_do_not_both_enter_the_engine() -> None:
