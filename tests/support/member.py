@@ -135,6 +135,15 @@ class Member:
             await asyncio.sleep(0.5)
 
 
+async def midway(member: Member, job_id: str, share: float = 0.3) -> None:
+    """Until some parts are in the store and some are not."""
+    async with asyncio.timeout(60), member.hearing(job_id) as heard:
+        async for said in heard:
+            rates = said.data.get("progress") or said.data.get("rates") or {}
+            if rates.get("total_bytes") and rates["stored_bytes"] >= share * rates["total_bytes"]:
+                return
+
+
 async def _sha256_at(url: str) -> str:
     digest = hashlib.sha256()
     async with (

@@ -6,12 +6,12 @@ from pathlib import Path
 
 from tests.support import agents, up
 from tests.support.agents import Hand
-from tests.support.member import signed_up
+from tests.support.member import midway, signed_up
 from tests.support.ports import free_row
 from tests.support.proxy import open_proxy
 from tests.support.swarm import swarm
 from tests.support.until import until
-from tests.system.test_survival import RATE, SIZES, all_there_once, midway
+from tests.system.test_survival import RATE, SIZES, all_there_once
 from tests.system.test_takeover import part_of
 from wire.clock import utcnow
 

@@ -6,10 +6,10 @@ import signal
 from pathlib import Path
 
 from tests.support import agents, up
-from tests.support.member import signed_up
+from tests.support.member import midway, signed_up
 from tests.support.swarm import swarm
 from tests.support.until import until
-from tests.system.test_survival import RATE, SIZES, all_there_once, midway
+from tests.system.test_survival import RATE, SIZES, all_there_once
 
 LIMIT_S = 30
 

@@ -4,10 +4,10 @@ import hashlib
 from pathlib import Path
 
 from tests.support import bucket
-from tests.support.member import Member
+from tests.support.member import Member, midway
 from tests.support.swarm import swarm
 from tests.support.up import Up
-from tests.system.test_survival import midway, torrent_id
+from tests.system.test_survival import torrent_id
 from wire.units import MIB
 
 SIZES = {"a.bin": 36 * MIB + 5, "b.bin": 9 * MIB + 3, "c.bin": 2 * MIB + 1}

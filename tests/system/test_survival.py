@@ -15,7 +15,7 @@ from tests.support import agents, bucket, control_bus, up
 from tests.support.control import magnet
 from tests.support.folders import open_folder
 from tests.support.leechers import leechers
-from tests.support.member import Member, signed_up
+from tests.support.member import Member, midway, signed_up
 from tests.support.swarm import Swarm, swarm
 from wire.metainfo import parse_torrent
 from wire.units import KIB, MIB
@@ -54,15 +54,6 @@ async def hardy() -> AsyncIterator[up.Up]:
 async def slow(tmp_path: Path) -> AsyncIterator[Swarm]:
     async with swarm(tmp_path, SIZES, rate_bytes=RATE, seed=hash(tmp_path.name) % 1000) as swarming:
         yield swarming
-
-
-async def midway(member: Member, job_id: str, share: float = 0.3) -> None:
-    """Until some parts are in the store and some are not."""
-    async with asyncio.timeout(60), member.hearing(job_id) as heard:
-        async for said in heard:
-            rates = said.data.get("progress") or said.data.get("rates") or {}
-            if rates.get("total_bytes") and rates["stored_bytes"] >= share * rates["total_bytes"]:
-                return
 
 
 async def all_there_once(stack: up.Up, member: Member, job_id: str, source: Swarm) -> None:

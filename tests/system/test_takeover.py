@@ -7,11 +7,11 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from tests.support import agents, bucket, up
-from tests.support.member import WAIT_S, Member, signed_up
+from tests.support.member import WAIT_S, Member, midway, signed_up
 from tests.support.ports import free_row
 from tests.support.proxy import open_proxy
 from tests.support.swarm import Swarm, swarm
-from tests.system.test_survival import PATIENCE, RATE, SIZES, all_there_once, midway
+from tests.system.test_survival import PATIENCE, RATE, SIZES, all_there_once
 from wire.clock import utcnow
 
 LEASE_S = 20

@@ -5,11 +5,11 @@ from pathlib import Path
 
 from agent.disk import occupied_below
 from tests.support import agents, up
-from tests.support.member import Member, signed_up
+from tests.support.member import Member, midway, signed_up
 from tests.support.ports import free_row
 from tests.support.proxy import open_proxy
 from tests.support.swarm import swarm
-from tests.system.test_survival import PATIENCE, all_there_once, midway
+from tests.system.test_survival import PATIENCE, all_there_once
 from wire.units import KIB, MIB
 
 BUDGET = 48 * MIB

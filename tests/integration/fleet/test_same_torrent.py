@@ -9,10 +9,9 @@ import pytest
 from control.config import Settings
 from tests.support import room as rooms
 from tests.support.control import operating
-from tests.support.member import Member
+from tests.support.member import Member, midway
 from tests.support.room import Room
 from tests.support.swarm import Swarm, swarm
-from tests.system.test_survival import midway
 from wire.units import MIB
 
 SIZES = {"a.bin": 24 * MIB + 5}
