@@ -43,7 +43,7 @@ LOCKS = 7_305_110_900
 """Advisory locks of loops are numbered from here on."""
 
 _SECONDS = Histogram("control_loop_seconds", "How long a loop's step took.", ["loop"], buckets=FAST_S)
-_FAILURES = Counter("control_loop_failures_total", "Steps that failed.", ["loop"])
+_FAILURES = Counter("control_loop_failures_total", "Steps that failed, and what one passed over.", ["loop"])
 
 Step = Callable[[Plane, datetime], Awaitable[bool]]
 """True: there may be more to do at once."""
