@@ -115,7 +115,7 @@ def plan(wanted: Mapping[TransferId, Wanted], runs: Mapping[TransferId, Run]) ->
             free = all(owners.get(name, transfer) == transfer for name in names) and not (is_asked and want.seeds)
             step = _step(want, held, free=free)
             if isinstance(step, FetchMetadata | Bring):
-                owners.update(dict.fromkeys(_hashes(want), transfer))
+                owners.update(dict.fromkeys(names, transfer))
             if step is not None:
                 actions.append(step)
     return actions

@@ -95,7 +95,7 @@ async def alone(tx: Tx, loop: str) -> bool:
 def passed_over(loop: str, what: UUID) -> None:
     """In the handler of a bug that one row brings to light: it is told, and keeps no other row from its turn."""
     _FAILURES.labels(loop).inc()
-    log.exception("loop.passed_over", loop=loop, what=what)
+    log.exception("loop.passed_over", loop=loop, what=str(what))
 
 
 async def _step(plane: Plane, loop: Loop) -> tuple[bool, bool]:
