@@ -11,7 +11,9 @@ from typing import Any
 
 import asyncpg
 import nats.errors
+from minio.error import MinioException
 from msgspec import Struct
+from urllib3.exceptions import HTTPError
 
 from bus.errors import BusError
 from tests.support import control_bus
@@ -24,6 +26,8 @@ from wire.units import MIB
 SETTLE_S = 90.0
 """For all waits of a round's end together: leases, tries and sweeps take seconds, a busy machine more."""
 LOOK_AGAIN_S = 0.5
+AWAY = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, HTTPError, MinioException)
+"""Whoever looks while a server is being started once more."""
 SLOW_RATE = MIB
 AGENT = "agent-"
 ENDED: dict[str, Ending] = {"completed": "completed", "cancelled": "cancelled"}
@@ -63,7 +67,7 @@ async def settled(w: World, jobs: list[Asked]) -> list[Wrong]:
                 wrong = checker.wrong(await world.picture(w, jobs, digests=True))
             if not wrong or time.monotonic() > until:
                 return wrong
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError):
+        except AWAY:
             if time.monotonic() > until:
                 raise
         await asyncio.sleep(LOOK_AGAIN_S)
