@@ -11,6 +11,8 @@ import uvloop
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
+from control.processes import GARBAGE
+
 pytest_plugins = ["tests.support.servers", "tests.support.control", "tests.support.people"]
 
 ROOT = Path(__file__).parent.parent
@@ -65,7 +67,7 @@ def pytest_collection_finish() -> None:
     """All tests and all that they import stay to the end: to look for garbage among them took a tenth of the time."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(20_000, 20, 50)
+    gc.set_threshold(*GARBAGE)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
