@@ -135,12 +135,13 @@ class Member:
             await asyncio.sleep(0.5)
 
 
-async def midway(member: Member, job_id: str, share: float = 0.3) -> None:
-    """Until some parts are in the store and some are not."""
+async def midway(member: Member, job_id: str, share: float = 0.3, of: str = "stored_bytes") -> None:
+    """Until some parts are in the store and some are not. Of a torrent of few parts all may become whole at once at the
+    very end: who wants time left asks for `down_bytes`."""
     async with asyncio.timeout(60), member.hearing(job_id) as heard:
         async for said in heard:
             rates = said.data.get("progress") or said.data.get("rates") or {}
-            if rates.get("total_bytes") and rates["stored_bytes"] >= share * rates["total_bytes"]:
+            if rates.get("total_bytes") and rates[of] >= share * rates["total_bytes"]:
                 return
 
 

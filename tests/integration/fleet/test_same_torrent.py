@@ -43,10 +43,10 @@ async def test_who_has_paused_it_keeps_nobody_else_from_it_and_goes_on_later(roo
     ):
         held = (await first.add_torrent(source.torrent))["id"]
         (await first.http.patch(f"/api/v1/jobs/{held}", json={"down_max": SLOW})).raise_for_status()
-        await midway(first, held, 0.1)
+        await midway(first, held, 0.1, "down_bytes")
         (await first.http.post(f"/api/v1/jobs/{held}/pause")).raise_for_status()
         other = (await second.add_torrent(source.torrent))["id"]
-        await midway(second, other, 0.1)
+        await midway(second, other, 0.1, "down_bytes")
         assert (await first.job(held))["state"] == "paused"
         (await first.http.patch(f"/api/v1/jobs/{held}", json={"down_max": 0})).raise_for_status()
         (await first.http.post(f"/api/v1/jobs/{held}/resume")).raise_for_status()
