@@ -30,8 +30,9 @@ from tests.support.proxy import StoreProxy, open_proxy
 from wire.clock import utcnow
 
 READY_S = 20.0
-TICK_S = 10.0
-"""A second here: what is nudged does not wait for it, and whoever looks more often keeps everybody from working."""
+TICK_S = 30.0
+"""Three seconds here: what is nudged does not wait for it, and whoever looks more often keeps all others from working:
+with a second, loops that found nothing to do took a seventh of a core."""
 LOG_CHARS = 5_000
 """Of its end, where a test fails."""
 LIMITED = """

@@ -39,8 +39,8 @@ RATIO = 0.3
 """Far below one: what libtorrent gave to a peer in its last second is not counted, nor what was given in the last one
 before a kill."""
 STORE_BACK_S = 20.0
-PATIENCE = ["control.time_scale=4"]
-"""Leases and offers expire four times faster, so that a test need not wait for the real ones."""
+PATIENCE = ["control.time_scale=4", "control.tick_s=20"]
+"""Leases and offers expire four times faster, so that a test need not wait for the real ones; loops look as often."""
 
 
 @pytest.fixture(scope="module")

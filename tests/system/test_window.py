@@ -91,7 +91,7 @@ async def test_a_store_that_stands_still_stops_the_download_and_not_the_disk(tmp
 
 async def test_what_fits_no_window_fails_with_its_reason_or_goes_to_an_agent_that_has_room(tmp_path: Path) -> None:
     async with (
-        up.running(tmp_path / "stack", "--agents", "0", sets=["control.time_scale=20"]) as stack,
+        up.running(tmp_path / "stack", "--agents", "0", sets=["control.time_scale=20", "control.tick_s=40"]) as stack,
         agents.running(stack, "tiny", tmp_path / "tiny", agent_disk_bytes=MIB),
         swarm(tmp_path, {"big.bin": 20 * MIB}) as source,
         signed_up(stack.api) as member,
