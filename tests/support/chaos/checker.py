@@ -60,6 +60,9 @@ class Picture(Struct, frozen=True, kw_only=True):
     open_uploads: list[str]
     in_progress: frozenset[str]
     """Keys of uploads that a transfer still wants: a paused one goes on with them."""
+    going: dict[str, int]
+    """Prefixes of transfers that are not over, with their epoch: what the store has and nobody could report before a
+    pause (it or an agent was killed in between) is seen to when the transfer goes on, or when it is removed."""
     on_disks: dict[str, list[str]]
     """Transfers' folders on each agent."""
     held: dict[str, frozenset[str]]
@@ -129,7 +132,9 @@ def _corrupt(picture: Picture) -> Iterator[str]:
 
 def _leftovers(picture: Picture) -> Iterator[str]:
     for key in picture.objects.keys() - {row.key for row in picture.named}:
-        yield f"{key} is in the store, and no row names it"
+        place, _, epoch = key.rpartition("/")
+        if int(epoch) > picture.going.get(place.rpartition("/")[0] + "/", 0):
+            yield f"{key} is in the store, and no row names it"
     for key in picture.open_uploads:
         if key not in picture.in_progress:
             yield f"{key} has an open upload"

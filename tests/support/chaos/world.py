@@ -22,6 +22,7 @@ from tests.support.chaos.swarms import Source, sources
 from tests.support.member import Member, View, signed_up
 from tests.support.ports import free_row
 from tests.support.proxy import StoreProxy, open_proxy
+from wire.states import TRANSFER_ENDED
 
 TIME_SCALE = 8
 GRANT_S = 40
@@ -90,6 +91,9 @@ async def picture(world: World, jobs: list[Asked], *, digests: bool) -> Picture:
             " WHERE o.stored_at IS NOT NULL"
         )
         unfinished = await database.fetch("SELECT key FROM objects WHERE stored_at IS NULL AND upload_id IS NOT NULL")
+        going = await database.fetch(
+            "SELECT scope_id, torrent_id, epoch FROM transfers WHERE state <> ALL($1)", [*TRANSFER_ENDED]
+        )
         held = await _held(database)
     return Picture(
         jobs=seen,
@@ -97,6 +101,7 @@ async def picture(world: World, jobs: list[Asked], *, digests: bool) -> Picture:
         objects=await asyncio.to_thread(_objects, world.stack, digests),
         open_uploads=await asyncio.to_thread(bucket.open_uploads, world.stack),
         in_progress=frozenset(row["key"] for row in unfinished),
+        going={prefix(row["scope_id"], row["torrent_id"]): row["epoch"] for row in going},
         on_disks=_on_disks(world.stack),
         held=held,
         server_errors=list(world.server_errors),

@@ -25,6 +25,7 @@ CLEAN = Picture(
     objects={KEY: "aa"},
     open_uploads=[],
     in_progress=frozenset(),
+    going={},
     on_disks={"local-1": []},
     held={},
     server_errors=[],
@@ -60,6 +61,7 @@ def test_a_clean_picture_is_clean() -> None:
         ({"open_uploads": [KEY]}, Fault.LEFTOVER),
         ({"on_disks": {"local-1": ["x"]}}, Fault.LEFTOVER),
         ({"objects": {KEY: "aa", f"{SCOPE}/{SCOPE}/0/1": "aa"}}, Fault.LEFTOVER),
+        ({"objects": {KEY: "aa", f"{SCOPE}/{SCOPE}/0/2": "aa"}, "going": {f"{SCOPE}/{SCOPE}/": 1}}, Fault.LEFTOVER),
         ({"server_errors": ["GET /x: bug"]}, Fault.SERVER_ERROR),
     ],
 )
@@ -84,6 +86,8 @@ def test_what_a_paused_job_still_needs_is_no_leftover() -> None:
         CLEAN, open_uploads=[KEY], in_progress=frozenset({KEY}), on_disks={"a": ["t"]}, held={"a": frozenset({"t"})}
     )
     assert wrong(paused) == []
+    unsaid = msgspec.structs.replace(paused, objects={KEY: "aa", f"{SCOPE}/{SCOPE}/0/1": "aa"})
+    assert wrong(msgspec.structs.replace(unsaid, going={f"{SCOPE}/{SCOPE}/": 1})) == []
 
 
 def test_a_round_is_drawn_from_its_seed_and_number_alone() -> None:
