@@ -18,12 +18,12 @@ from control.db import Tx
 from control.plane import Plane
 from control.storage.errors import InvalidPart, NoSuchUpload
 from control.transfers import release
-from control.transfers.model import Object, Part, Transfer, locked
+from control.transfers.model import Object, Part, Transfer, is_doubted, locked
 from telemetry import logs
 from telemetry.correlation import correlated
 from wire.failures import failure
 from wire.parts import PART_MIN_BYTES, PARTS_MAX
-from wire.states import ON_AGENT, TRANSFER_ENDED, TransferState
+from wire.states import ON_AGENT, TRANSFER_ENDED
 
 log = logs.get(__name__)
 
@@ -33,8 +33,6 @@ AT_ONCE = 64
 ABREAST = 8
 """Calls to the store at once."""
 TRANSFERS_AT_ONCE = 32
-UPLOAD_GONE = "upload_gone"
-"""What agents say when the store knows nothing of an upload; asked about while the transfer waits for its next try."""
 
 MISSING = failure("parts_missing", "The store does not have all that was said to be stored.")
 
@@ -88,17 +86,17 @@ async def full_uploads(plane: Plane, now: dt.datetime) -> bool:
 
 
 async def look_for_gone(plane: Plane, now: dt.datetime) -> None:
-    """The next epoch would go on with the same upload, and fail in the same way."""
-    waiting = (Transfer.state == TransferState.WAITING) & (Transfer.failure_code == UPLOAD_GONE)
+    """An agent's word alone is not enough; nobody is offered the transfer before."""
     async with plane.working() as tx:
-        doubted = list(await tx.scalars(select(Transfer.id).where(waiting).limit(TRANSFERS_AT_ONCE)))
+        doubted = list(await tx.scalars(select(Transfer.id).where(is_doubted()).limit(TRANSFERS_AT_ONCE)))
         uploads = await _uploads(tx, Object.transfer_id.in_(doubted) & Object.stored_at.is_(None)) if doubted else []
     for upload in uploads:
         if (outcome := await _broken(plane, upload)).parts is None:
             await _write(plane, outcome, now)
     if doubted:
         async with plane.working() as tx:
-            await tx.execute(update(Transfer).where(Transfer.id.in_(doubted), waiting).values(failure_code=None))
+            await tx.execute(update(Transfer).where(Transfer.id.in_(doubted), is_doubted()).values(failure_code=None))
+        await plane.nudge("dispatch")
 
 
 async def _uploads(tx: Tx, which: ColumnElement[bool], limit: int | None = None) -> list[Upload]:

@@ -198,6 +198,16 @@ class Sweep(Base):
     ended_at: Mapped[dt.datetime | None]
 
 
+UPLOAD_GONE = "upload_gone"
+"""What agents say when the store knows nothing of an upload."""
+
+
+def is_doubted() -> ColumnElement[bool]:
+    """Waits until loop `finish` has asked the store for its uploads: who is offered it before goes on with those that
+    are gone, and fails in the same way."""
+    return (Transfer.state == TransferState.WAITING) & (Transfer.failure_code == UPLOAD_GONE)
+
+
 def at_work() -> ColumnElement[bool]:
     """Takes one of its organisation's slots: on an agent or offered, and not paused."""
     places = (*ON_AGENT, TransferState.OFFERED)

@@ -208,6 +208,8 @@ async def test_an_upload_that_somebody_aborts_is_begun_anew(
             monkeypatch.undo()
             await until_failing(member, job["id"], "upload_gone")
             await member.until(job["id"], "completed")
+            gone = [event for event in await member.timeline(job["id"]) if event["why"] == "upload_gone"]
+            assert len(gone) == 1, "nobody goes on with it before the store was asked"
             await all_there(member, job["id"], seeded)
 
 
