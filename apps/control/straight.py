@@ -48,7 +48,7 @@ class StraightPool:
             try:
                 yield connection
             except BaseException:
-                if not connection.is_closed():
+                if not _is_gone(connection):
                     await connection.execute("ROLLBACK")
                 raise
             await connection.execute("COMMIT")
@@ -69,7 +69,8 @@ class StraightPool:
                 try:
                     answer = await first(connection)
                 except CUT:
-                    connection.terminate()
+                    if not _is_gone(connection):
+                        connection.terminate()
                     if left:
                         continue
                     raise
@@ -91,6 +92,14 @@ class StraightPool:
                 **self._given,
             )
         return await self._pool  # with no connection to open it does not wait for anything
+
+
+def _is_gone(connection: Straight) -> bool:
+    """The pool takes back at once what PostgreSQL closes, and then even this may not be asked any more."""
+    try:
+        return bool(connection.is_closed())
+    except asyncpg.InterfaceError:
+        return True
 
 
 async def _as_it_is(_: Straight) -> None:
