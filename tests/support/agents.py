@@ -11,11 +11,12 @@ from pathlib import Path
 import httpx
 import msgspec
 
+from agent import identity
 from stack.environment import clean
 from tests.support.tls import TRUSTED
 from tests.support.up import Up
+from wire.version import VERSION
 
-ENROL_S = 60
 READY_S = 30
 STOP_S = 35
 GONE_S = 60
@@ -83,10 +84,7 @@ async def enrol(stack: Up, name: str, folder: Path, **settings: object) -> Hand:
         "SEEDLIFT_AGENT_LISTEN": "127.0.0.1:0",
         "PYTHONPATH": os.pathsep.join(sys.path),
     }
-    command = ["-m", "agent", "enrol", "--token", await token(stack, name), "--name", name, "--dir", str(folder)]
-    enrolling = await asyncio.create_subprocess_exec(sys.executable, *command, env=env)
-    async with asyncio.timeout(ENROL_S):
-        assert await enrolling.wait() == 0
+    await identity.enrol(await token(stack, name), name, VERSION, folder)  # as `agent enrol` does, which `up` runs
     return Hand(name, folder, env | {f"SEEDLIFT_{key.upper()}": str(value) for key, value in settings.items()})
 
 

@@ -1,7 +1,6 @@
 """A torrent of our own and a rate-limited seeder process for it, on the address that a demo stack's pool allows."""
 
 import asyncio
-import random
 import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -11,6 +10,7 @@ from urllib.parse import quote
 
 import httpx
 import msgspec
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from msgspec import Struct
 
 from stack.demo import seeder, torrent, tracker
@@ -42,14 +42,15 @@ class Swarm(Struct, frozen=True):
 
 
 def write_content(folder: Path, sizes: Mapping[str, int], seed: int = 1) -> Path:
-    dice = random.Random(seed)
+    """A cipher's stream: Python's dice would take ten times as long."""
+    stream = Cipher(algorithms.AES(seed.to_bytes(16, "big", signed=True)), modes.CTR(bytes(16))).encryptor()
     for path, size in sizes.items():
         file = folder / path
         file.parent.mkdir(parents=True, exist_ok=True)
         with file.open("wb") as out:
             for _ in range(size // MIB):
-                out.write(dice.randbytes(MIB))
-            out.write(dice.randbytes(size % MIB))
+                out.write(stream.update(bytes(MIB)))
+            out.write(stream.update(bytes(size % MIB)))
     return folder
 
 
