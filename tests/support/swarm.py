@@ -10,10 +10,10 @@ from urllib.parse import quote
 
 import httpx
 import msgspec
-from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from msgspec import Struct
 
 from stack.demo import seeder, torrent, tracker
+from tests.support.noise import Noise
 from wire.infohash import InfoHashes
 from wire.metainfo import parse_torrent
 from wire.units import MIB
@@ -42,15 +42,14 @@ class Swarm(Struct, frozen=True):
 
 
 def write_content(folder: Path, sizes: Mapping[str, int], seed: int = 1) -> Path:
-    """A cipher's stream: Python's dice would take ten times as long."""
-    stream = Cipher(algorithms.AES(seed.to_bytes(16, "big", signed=True)), modes.CTR(bytes(16))).encryptor()
+    noise = Noise(seed)
     for path, size in sizes.items():
         file = folder / path
         file.parent.mkdir(parents=True, exist_ok=True)
         with file.open("wb") as out:
             for _ in range(size // MIB):
-                out.write(stream.update(bytes(MIB)))
-            out.write(stream.update(bytes(size % MIB)))
+                out.write(noise.read(MIB))
+            out.write(noise.read(size % MIB))
     return folder
 
 

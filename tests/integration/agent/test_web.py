@@ -1,7 +1,6 @@
 """The web engine against web servers that behave, and ones that do not: what comes, what is asked, how it ends."""
 
 import asyncio
-import random
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -13,12 +12,13 @@ from agent.config import Settings
 from agent.engine.api import Add, Broke, Checked, EngineEvent, MetadataArrived, PieceVerified, Steering, TrackerSaid
 from agent.engine.web import Web
 from tests.integration.agent.swarm import new_transfer, settings
+from tests.support.noise import Noise
 from tests.support.site import HOST, Page, serving
 from wire.remote import Remote, parse_remote
 from wire.units import KIB, MIB
 
 SIZE = 19 * MIB + 3
-CONTENT = random.Random(3).randbytes(SIZE)
+CONTENT = Noise(3).read(SIZE)
 LIMIT_S = 60.0
 PIECES = 20
 ALL = set(range(PIECES))

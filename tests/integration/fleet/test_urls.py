@@ -2,7 +2,6 @@
 
 import asyncio
 import hashlib
-import random
 from collections.abc import AsyncIterator
 from pathlib import Path
 from uuid import UUID
@@ -15,6 +14,7 @@ from control.jobs.model import Job
 from control.transfers.model import Part
 from tests.support import room as rooms
 from tests.support.member import Member, View
+from tests.support.noise import Noise
 from tests.support.room import Room
 from tests.support.site import Page, serving
 from tests.support.swarm import swarm
@@ -23,7 +23,7 @@ from wire.units import MIB
 
 LIMIT_S = 60.0
 SECRET = "0123456789abcdef0123"
-LARGE = random.Random(7).randbytes(20 * MIB + 5)
+LARGE = Noise(7).read(20 * MIB + 5)
 
 
 @pytest.fixture(scope="module")
