@@ -18,6 +18,7 @@ pytest_plugins = ["tests.support.servers", "tests.support.control", "tests.suppo
 ROOT = Path(__file__).parent.parent
 STACK = "the stack"
 BARE = "the stack without agents"
+PROXIED = "the stack behind a proxy"
 APART = (
     "tests/integration/fleet/test_failing.py",
     "tests/integration/fleet/test_urls.py",
@@ -34,9 +35,8 @@ LONGEST = (
     "tests/integration/people",
     STACK,
     BARE,
-    "tests/system/test_takeover.py",
+    PROXIED,
     "tests/system/test_fleet.py",
-    "tests/system/test_window.py",
     "tests/system/test_chaos.py",
 )
 """Begun first: what lasts minutes and begins last would leave the other workers idle."""
@@ -101,6 +101,8 @@ def _stories(path: str) -> dict[str, str]:
             found[test] = STACK
         elif "bare" in asked:
             found[test] = BARE
+        elif "proxied" in asked:
+            found[test] = PROXIED
         elif asked & of_module:
             found[test] = path
     return found

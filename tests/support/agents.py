@@ -104,7 +104,7 @@ async def running(stack: Up, name: str, folder: Path, **settings: object) -> Asy
 async def until_state(stack: Up, name: str, state: str, limit_s: float = READY_S) -> None:
     async with asyncio.timeout(limit_s):
         while (await listed(stack)).get(name, {}).get("state") != state:
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.25)
 
 
 async def until_none_is_left(stack: Up, limit_s: float = GONE_S) -> None:

@@ -16,6 +16,7 @@ from msgspec import Struct
 
 from stack.process import tied_to_us
 from tests.support.ports import free_row
+from tests.support.proxy import StoreProxy
 from tests.support.swarm import HOST
 
 READY_S = 90
@@ -25,6 +26,8 @@ SAID_LAST = 12_000
 """Characters of a log that are shown with a failure."""
 ALLOW = f"control.pool_allow=default={HOST}/32"
 """Where our swarms are, which else only the demo's pool may contact."""
+PATIENCE = ("control.time_scale=4", "control.tick_s=20")
+"""Leases and offers expire four times faster, so that a test need not wait for the real ones; loops look as often."""
 ROOMY = "UPDATE plans SET is_default = false; UPDATE plans SET is_default = true WHERE name = 'house'"
 """Who tells a story in here is not there to try it. Two statements: there is never a second default plan."""
 CHILDREN = {
@@ -115,6 +118,13 @@ class Up:
             self.process.send_signal(how)
         async with asyncio.timeout(STOP_S):
             return await self.process.wait()
+
+
+class Proxied(Struct, frozen=True):
+    """A stack, and what stands before its store."""
+
+    stack: Up
+    proxy: StoreProxy
 
 
 def _children_of(parent: int) -> list[int]:

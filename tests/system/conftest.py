@@ -1,4 +1,4 @@
-"""A stack for the stories that leave it whole, and one for those that bring agents; others start their own."""
+"""A stack for the stories that leave it whole, two for those that bring agents; others start their own."""
 
 from collections.abc import AsyncIterator, Generator, Iterator
 from pathlib import Path
@@ -8,6 +8,9 @@ import pytest
 from tests.support import up
 from tests.support.folders import open_folder
 from tests.support.member import Member, signed_up
+from tests.support.ports import free_row
+from tests.support.proxy import open_proxy
+from tests.support.up import Proxied
 
 
 @pytest.fixture
@@ -39,6 +42,17 @@ async def bare() -> AsyncIterator[up.Up]:
     with open_folder() as folder:
         async with up.running(folder, "--agents", "0") as running:
             yield running
+
+
+@pytest.fixture(scope="package")
+async def proxied() -> AsyncIterator[Proxied]:
+    """Without agents too; its store is behind a proxy, and nobody is waited for as long as elsewhere."""
+    port = free_row()
+    with open_folder() as folder:
+        async with open_proxy(("127.0.0.1", port + 3)) as proxy:
+            sets = [*up.PATIENCE, f"control.store_url={proxy.url}"]
+            async with up.running(folder, "--agents", "0", sets=sets, port=port) as running:
+                yield Proxied(running, proxy)
 
 
 @pytest.fixture

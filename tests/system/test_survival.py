@@ -39,14 +39,12 @@ RATIO = 0.3
 """Far below one: what libtorrent gave to a peer in its last second is not counted, nor what was given in the last one
 before a kill."""
 STORE_BACK_S = 20.0
-PATIENCE = ["control.time_scale=4", "control.tick_s=20"]
-"""Leases and offers expire four times faster, so that a test need not wait for the real ones; loops look as often."""
 
 
 @pytest.fixture(scope="module")
 async def hardy() -> AsyncIterator[up.Up]:
     with open_folder() as folder:
-        async with up.running(folder, sets=[*PATIENCE, ALLOW]) as running:
+        async with up.running(folder, sets=[*up.PATIENCE, ALLOW]) as running:
             yield running
 
 
@@ -168,14 +166,14 @@ async def giving(stack: up.Up, seeding: dict[str, object]) -> AsyncIterator[None
 async def test_the_whole_stack_stopped_and_started_again_goes_on(
     tmp_path: Path, slow: Swarm, how: signal.Signals
 ) -> None:
-    first = await up.begin(tmp_path / "stack", sets=PATIENCE)
+    first = await up.begin(tmp_path / "stack", sets=up.PATIENCE)
     try:
         async with signed_up(first.api) as member:
             job = await member.add_torrent(slow.torrent)
             await midway(member, job["id"])
             code = await first.stop(how=how)
             assert code == (0 if how is signal.SIGTERM else -how)
-            async with up.running(tmp_path / "stack", sets=PATIENCE) as second:
+            async with up.running(tmp_path / "stack", sets=up.PATIENCE) as second:
                 assert second.ready.admin_password is None
                 await member.until(job["id"], "completed")
                 await all_there_once(second, member, job["id"], slow)

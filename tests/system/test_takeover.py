@@ -8,33 +8,32 @@ from pathlib import Path
 
 from tests.support import agents, bucket, up
 from tests.support.member import WAIT_S, Member, midway, signed_up
-from tests.support.ports import free_row
-from tests.support.proxy import open_proxy
 from tests.support.swarm import Swarm, swarm
-from tests.system.test_survival import PATIENCE, RATE, SIZES, all_there_once
+from tests.support.up import Proxied
+from tests.system.test_survival import RATE, SIZES, all_there_once
 from wire.clock import utcnow
 
 LEASE_S = 20
 
 
-async def test_another_agent_finishes_and_no_acknowledged_part_is_put_again(tmp_path: Path) -> None:
-    port = free_row()
-    async with open_proxy(("127.0.0.1", port + 3)) as proxy:
-        sets = [*PATIENCE, f"control.store_url={proxy.url}"]
-        async with up.running(tmp_path / "stack", "--agents", "0", sets=sets, port=port) as stack:
-            async with agents.running(stack, "first", tmp_path / "first") as first:
-                async with swarm(tmp_path, SIZES, rate_bytes=RATE) as slow, signed_up(stack.api) as member:
-                    job = await member.add_torrent(slow.torrent)
-                    await midway(member, job["id"], share=0.4)
-                    first.kill()
-                    acknowledged = await parts_recorded(stack, job["id"])
-                    before = len(proxy.requests)
-                    assert acknowledged
-                    async with agents.running(stack, "second", tmp_path / "second"):
-                        await member.until(job["id"], "completed")
-                        again = {part_of(r.target) for r in proxy.requests[before:] if r.method == "PUT"}
-                        assert not again & acknowledged
-                        await all_there_once(stack, member, job["id"], slow)
+async def test_another_agent_finishes_and_no_acknowledged_part_is_put_again(proxied: Proxied, tmp_path: Path) -> None:
+    stack, proxy = proxied.stack, proxied.proxy
+    async with (
+        agents.running(stack, "takeover-1", tmp_path / "1") as first,
+        swarm(tmp_path, SIZES, rate_bytes=RATE) as slow,
+        signed_up(stack.api) as member,
+    ):
+        job = await member.add_torrent(slow.torrent)
+        await midway(member, job["id"], share=0.4)
+        first.kill()
+        acknowledged = await parts_recorded(stack, job["id"])
+        before = len(proxy.requests)
+        assert acknowledged
+        async with agents.running(stack, "takeover-2", tmp_path / "2"):
+            await member.until(job["id"], "completed")
+            again = {part_of(r.target) for r in proxy.requests[before:] if r.method == "PUT"}
+            assert not again & acknowledged
+            await all_there_once(stack, member, job["id"], slow)
 
 
 async def test_an_agent_that_is_stopped_hands_its_work_over_at_once(bare: up.Up, tmp_path: Path) -> None:

@@ -6,10 +6,9 @@ from pathlib import Path
 from agent.disk import occupied_below
 from tests.support import agents, up
 from tests.support.member import Member, midway, signed_up
-from tests.support.ports import free_row
-from tests.support.proxy import open_proxy
 from tests.support.swarm import swarm
-from tests.system.test_survival import PATIENCE, all_there_once
+from tests.support.up import Proxied
+from tests.system.test_survival import all_there_once
 from wire.units import KIB, MIB
 
 BUDGET = 48 * MIB
@@ -68,30 +67,31 @@ async def test_two_are_stored_whole_through_a_disk_that_is_smaller_than_either(b
         await until_empty(home)
 
 
-async def test_a_store_that_stands_still_stops_the_download_and_not_the_disk(tmp_path: Path) -> None:
-    port, home = free_row(), tmp_path / "agent"
-    async with open_proxy(("127.0.0.1", port + 3)) as proxy:
-        sets = [*PATIENCE, f"control.store_url={proxy.url}"]
-        async with (
-            up.running(tmp_path / "stack", "--agents", "0", sets=sets, port=port) as stack,
-            agents.running(stack, "narrow", home, agent_disk_bytes=BUDGET),
-            swarm(tmp_path, SIZES) as source,
-            signed_up(stack.api) as member,
-        ):
-            watch = Watch(home)
-            proxy.up.rate = 1.0
+async def test_a_store_that_stands_still_stops_the_download_and_not_the_disk(proxied: Proxied, tmp_path: Path) -> None:
+    stack, proxy, home = proxied.stack, proxied.proxy, tmp_path / "agent"
+    async with (
+        agents.running(stack, "narrow", home, agent_disk_bytes=BUDGET),
+        swarm(tmp_path, SIZES) as source,
+        signed_up(stack.api) as member,
+    ):
+        watch = Watch(home)
+        proxy.up.rate = 1.0
+        try:
             job = await member.add_torrent(source.torrent)
             await still(member, job["id"])
             assert BUDGET / 2 < watch.now() <= BUDGET + SLACK
+        finally:
             proxy.up.rate = None
-            proxy.cut()
-            await member.until(job["id"], "completed")
-            await all_there_once(stack, member, job["id"], source)
+        proxy.cut()
+        await member.until(job["id"], "completed")
+        await all_there_once(stack, member, job["id"], source)
 
 
-async def test_what_fits_no_window_fails_with_its_reason_or_goes_to_an_agent_that_has_room(tmp_path: Path) -> None:
+async def test_what_fits_no_window_fails_with_its_reason_or_goes_to_an_agent_that_has_room(
+    proxied: Proxied, tmp_path: Path
+) -> None:
+    stack = proxied.stack
     async with (
-        up.running(tmp_path / "stack", "--agents", "0", sets=["control.time_scale=20", "control.tick_s=40"]) as stack,
         agents.running(stack, "tiny", tmp_path / "tiny", agent_disk_bytes=MIB),
         swarm(tmp_path, {"big.bin": 20 * MIB}) as source,
         signed_up(stack.api) as member,
