@@ -64,8 +64,8 @@ def make(folder: Path, count: int) -> dict[Path, Path]:
 
 
 async def seed(folder: Path, count: int) -> None:
-    with seeder.seeding(make(folder, count), HOST, 0, rate_bytes=RATE) as port:
-        print(f"{HOST}:{port}", flush=True)
+    with seeder.seeding(make(folder, count), HOST, 0, rate_bytes=RATE) as giver:
+        print(f"{HOST}:{giver.port}", flush=True)
         await asyncio.Event().wait()
 
 
