@@ -23,10 +23,14 @@ def main(argv: list[str]) -> int:
 def _program(argv: list[str]) -> Callable[[], int]:
     """Each imports what it needs: Alembic is nothing for a server, a web framework nothing for a chore."""
     match argv:
-        case ["api" | "work" as name]:
-            from control import processes
+        case ["api" as name]:
+            from control import api, processes
 
-            return partial(processes.run, name)
+            return partial(processes.run, name, api.serve)
+        case ["work" as name]:
+            from control import processes, work
+
+            return partial(processes.run, name, work.serve)
         case _:
             from control import chores
 

@@ -1,4 +1,4 @@
-"""The control plane's two processes, from their settings to the signal that ends them."""
+"""A process of the control plane, from its settings to the signal that ends it; what it does meanwhile it is given."""
 
 import asyncio
 import gc
@@ -6,15 +6,11 @@ import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Iterator
-from typing import Literal
+from typing import TypeAlias
 
 import uvloop
 
-from control import work as loops
 from control.config import Settings
-from control.fleet import listener
-from control.plane import open_plane
-from control.serve import CannotListen, bound, public
 from telemetry import logs, metrics
 from wire import settings as wire_settings
 from wire.version import VERSION
@@ -24,17 +20,22 @@ SETTLED_S = 10.0
 GARBAGE = (20_000, 20, 50)
 """Of Python's collector: a request makes thousands of objects, and next to no cycles."""
 
-log = logs.get(__name__)
+Serve: TypeAlias = Callable[[Settings, asyncio.Event], Awaitable[None]]
+"""A process' work, until the event."""
 
 
-def run(name: Literal["api", "work"]) -> int:
+class CannotListen(Exception):
+    """The message names the address and what is in the way; the process ends with it."""
+
+
+def run(name: str, serve: Serve) -> int:
     """Until it is signalled to end."""
     settings = wire_settings.read(Settings, os.environ)
     logs.configure(name, "console" if settings.log_format == "console" else "json", settings.log_level)
     metrics.say_build(name, VERSION)
     code = 0
     try:
-        uvloop.run(_until_signalled(settings, api if name == "api" else work))
+        uvloop.run(_until_signalled(settings, serve))
     except* CannotListen as refused:  # what a task group was told of comes as a group
         print(*_each(refused), sep="\n", file=sys.stderr)
         code = 2
@@ -46,7 +47,7 @@ def _each(group: ExceptionGroup[CannotListen]) -> Iterator[CannotListen]:
         yield from _each(each) if isinstance(each, ExceptionGroup) else [each]
 
 
-async def _until_signalled(settings: Settings, serve: Callable[[Settings, asyncio.Event], Awaitable[None]]) -> None:
+async def _until_signalled(settings: Settings, serve: Serve) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for each in (signal.SIGTERM, signal.SIGINT):
@@ -54,19 +55,3 @@ async def _until_signalled(settings: Settings, serve: Callable[[Settings, asynci
     gc.set_threshold(*GARBAGE)
     loop.call_later(SETTLED_S, gc.freeze)
     await serve(settings, stop)
-
-
-async def api(settings: Settings, stop: asyncio.Event) -> None:
-    async with open_plane(settings) as plane, asyncio.TaskGroup() as group:
-        with bound(settings.host, settings.port) as listening:
-            fleet = group.create_task(listener.serve(plane))
-            log.info("api.listening", host=settings.host, port=settings.port)
-            await public(plane, listening, stop)
-            fleet.cancel()
-
-
-async def work(settings: Settings, stop: asyncio.Event) -> None:
-    async with asyncio.TaskGroup() as group:
-        running = group.create_task(loops.run(settings))
-        await stop.wait()
-        running.cancel()

@@ -10,6 +10,7 @@ import uvicorn
 from control.app import create_app
 from control.config import Settings
 from control.plane import Plane
+from control.processes import CannotListen
 from control.stream import Hub
 
 GRACE_S = 3
@@ -17,10 +18,6 @@ GRACE_S = 3
 KEEP_ALIVE_S = 65
 """Longer than proxies keep theirs, so that never we are the one to hang up on a new request."""
 BACKLOG = 2048
-
-
-class CannotListen(Exception):
-    """The message names the address and what is in the way."""
 
 
 async def public(plane: Plane, listening: socket.socket, stop: asyncio.Event) -> None:

@@ -1,5 +1,7 @@
 """The process `work`: every loop, in one group. Any number of it may run."""
 
+import asyncio
+
 from control.config import Settings
 from control.loops import (
     blocked,
@@ -70,3 +72,10 @@ async def run(settings: Settings) -> None:
         async with open_plane(settings) as plane:
             log.info("work.started", loops=[loop.name for loop in loops(settings)])
             await driver.run(plane, loops(settings))
+
+
+async def serve(settings: Settings, stop: asyncio.Event) -> None:
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(run(settings))
+        await stop.wait()
+        running.cancel()

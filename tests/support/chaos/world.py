@@ -27,6 +27,8 @@ from wire.states import TRANSFER_ENDED
 TIME_SCALE = 8
 GRANT_S = 40
 """Five seconds, scaled: what an old grant can bring back is swept within a round."""
+TICK_S = 15
+"""Two seconds, scaled: loops are nudged, and need not look as often as leases expire."""
 ASK_AGAIN_S = 0.2
 ANSWER_S = 60.0
 """Somebody who asks goes on asking for so long; the longest outage is a few seconds."""
@@ -62,7 +64,7 @@ async def opened(folder: Path) -> AsyncIterator[World]:
     scales = [f"{program}.time_scale={TIME_SCALE}" for program in ("control", "agent")]
     (folder / "content").mkdir()
     async with open_proxy(("127.0.0.1", port + 3)) as proxy, sources(folder / "content") as made:
-        sets = [*scales, f"control.grant_s={GRANT_S}", f"control.store_url={proxy.url}"]
+        sets = [*scales, f"control.grant_s={GRANT_S}", f"control.tick_s={TICK_S}", f"control.store_url={proxy.url}"]
         async with (
             up.running(folder / "stack", "--agents", str(AGENTS), sets=sets, port=port) as stack,
             signed_up(stack.api) as first,
