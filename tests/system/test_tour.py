@@ -40,11 +40,12 @@ async def test_the_readmes_tour_works_line_by_line(stack: Up, tmp_path: Path) ->
     assert (tmp_path / "first-file").exists()
 
 
-async def test_every_file_of_the_demo_arrives_as_it_is_at_the_source(stack: Up, member: Member) -> None:
+@pytest.mark.parametrize("way", ["magnet", "torrent"])
+async def test_every_file_of_the_demo_arrives_as_it_is_at_the_source(stack: Up, member: Member, way: str) -> None:
     assert stack.ready.demo_magnet is not None
     assert stack.ready.demo_torrent is not None
     raw = Path(stack.ready.demo_torrent).read_bytes()
-    job = await member.add_magnet(stack.ready.demo_magnet)
+    job = await (member.add_magnet(stack.ready.demo_magnet) if way == "magnet" else member.add_torrent(raw))
     await member.until(job["id"], "completed")
     stored = {f["index"]: f for f in await member.files(job["id"])}
     info = parse_torrent(raw).info

@@ -18,7 +18,7 @@ from tests.support.logbook import logbook, template
 from tests.support.people import Headers, People, called
 from tests.support.servers import Databases
 
-EXAMPLES = 4
+EXAMPLES = 6
 """Of every operation, for each principal."""
 Operation = APIOperation[Any, Any, Any, Any]
 CONFIG = {
