@@ -16,7 +16,7 @@ from control.loops.fairness import Waiting, fair
 from control.plane import Plane
 from control.plans import allowance
 from control.transfers import moves
-from control.transfers.model import UPLOAD_GONE, Transfer, at_work
+from control.transfers.model import Transfer, at_work, is_doubted
 from control.transfers.retry import JITTER
 from telemetry import logs
 from telemetry.correlation import correlated
@@ -139,7 +139,7 @@ async def _line(tx: Tx, pool: str, now: datetime, longest: timedelta) -> list[Wa
         .where(
             Transfer.pool == pool,
             Transfer.state == TransferState.WAITING,
-            Transfer.failure_code.is_distinct_from(UPLOAD_GONE),  # `finish` looks first
+            ~is_doubted(),
             Transfer.intent.in_(WANTS_AGENT),
             or_(Transfer.not_before.is_(None), Transfer.not_before <= now, Transfer.not_before > now + longest),
         )

@@ -198,14 +198,10 @@ class Sweep(Base):
     ended_at: Mapped[dt.datetime | None]
 
 
-UPLOAD_GONE = "upload_gone"
-"""What agents say when the store knows nothing of an upload."""
-
-
 def is_doubted() -> ColumnElement[bool]:
-    """Waits until loop `finish` has asked the store for its uploads: who is offered it before goes on with those that
-    are gone, and fails in the same way."""
-    return (Transfer.state == TransferState.WAITING) & (Transfer.failure_code == UPLOAD_GONE)
+    """An agent said that the store knows nothing of an upload. It waits until loop `finish` has asked the store: who is
+    offered it before goes on with what is gone, and fails in the same way."""
+    return (Transfer.state == TransferState.WAITING) & Transfer.failure_code.is_not_distinct_from("upload_gone")
 
 
 def at_work() -> ColumnElement[bool]:

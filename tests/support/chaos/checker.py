@@ -7,7 +7,7 @@ from itertools import pairwise
 
 from msgspec import Struct
 
-from control.storage.keys import parse_key
+from control.storage.keys import parse_key, prefix
 from wire.states import JOB_MOVES, JobState
 
 Move = tuple[str | None, str]
@@ -132,8 +132,8 @@ def _corrupt(picture: Picture) -> Iterator[str]:
 
 def _leftovers(picture: Picture) -> Iterator[str]:
     for key in picture.objects.keys() - {row.key for row in picture.named}:
-        place, _, epoch = key.rpartition("/")
-        if int(epoch) > picture.going.get(place.rpartition("/")[0] + "/", 0):
+        parsed = parse_key(key)
+        if parsed is None or parsed.epoch > picture.going.get(prefix(parsed.scope, parsed.torrent), 0):
             yield f"{key} is in the store, and no row names it"
     for key in picture.open_uploads:
         if key not in picture.in_progress:
